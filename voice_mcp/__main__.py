@@ -1,0 +1,43 @@
+"""The door: no arguments is the MCP server on stdio, anything else is the command line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def main() -> None:
+    """Run the server or a command."""
+    if len(sys.argv) > 1:
+        from voice_mcp.cli import run
+
+        run()
+        return
+    _serve()
+
+
+def _serve() -> None:
+    """The fast path: it pays for nothing but the server."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
+    from voice_mcp.errors import VoiceError
+    from voice_mcp.settings import load_settings
+
+    try:
+        loaded = load_settings()
+        for warning in loaded.warnings:
+            logging.getLogger("voice_mcp").warning("%s", warning)
+        if loaded.settings.debug:
+            logging.getLogger().setLevel(logging.DEBUG)
+            logging.getLogger("filelock").setLevel(logging.WARNING)
+
+        import anyio
+
+        from voice_mcp.app import serve
+
+        anyio.run(serve, loaded.settings)
+    except VoiceError as exc:
+        sys.exit(f"voice-mcp: {exc.advice}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The composition root: the only file that knows every room. Builds the house from the settings, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from voice_mcp.clock import Clock, SystemClock
+from voice_mcp.core.conversation import new_conversation_id
+from voice_mcp.core.failover import Roster
+from voice_mcp.core.script import Script
+from voice_mcp.core.session import Session
+from voice_mcp.core.speaking import OutputChoice, Speaker
+from voice_mcp.core.utterance import Archive
+from voice_mcp.errors import SettingsError, VoiceError
+from voice_mcp.events import Event, EventSink
+from voice_mcp.openai_client import Endpoint, load_sdk
+from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
+from voice_mcp.playback.player import BufferPolicy
+from voice_mcp.protocols import SpeechEngine
+from voice_mcp.server import serve_stdio
+from voice_mcp.settings import OPENAI_HOST, Settings, project_path
+from voice_mcp.storage.conversation_log import ConversationLog
+from voice_mcp.storage.event_log import EventLog
+from voice_mcp.storage.journal import Journal
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.recordings import Recordings
+from voice_mcp.storage.retention import remove_old
+from voice_mcp.tts.espeak import EspeakEngine
+from voice_mcp.tts.openai import OpenAIEngine
+from voice_mcp.tts.tone import ToneEngine
+
+logger = logging.getLogger(__name__)
+
+FIRST_PREBUFFER_S = 0.04
+"""What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
+GOODBYE_S = 0.4
+"""How long the end of the server may take to silence what speaks and to complete its record."""
+WARM_UP_TEXT = "Loads the Markdown parser, the sentence splitter and their data."
+JOURNAL_S = 0.5
+"""How long it may take to finish writing."""
+
+
+class App:
+    """A running house.
+
+    Args:
+        settings: Read and checked.
+        clock: The machine's, unless told otherwise.
+        events: One more listener for events, besides the log.
+
+    Raises:
+        SettingsError: The settings contradict each other.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, events: EventSink | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.root = DataRoot(settings.base_dir)
+        self.journal = Journal()
+        self.conversations = ConversationLog(self.root.exchange_files(), self.journal)
+        self.archive = _archive(self, events)
+        self.engines = tuple(build_engines(settings))
+        self.link = AudioLink(link_config(settings))
+        output = OutputChoice(device=settings.audio_output != "file", file=settings.audio_output == "auto")
+        self.speaker = Speaker(Roster(self.engines, self.clock), self.link, self.archive, output)
+        self.session = Session(
+            clock=self.clock,
+            speaker=self.speaker,
+            archive=self.archive,
+            conversations=self.conversations,
+            conversation_id=new_conversation_id(self.clock.utc()),
+            default_speed=settings.tts_speed,
+            preferred_voices=settings.tts_voices,
+            call_limit_s=settings.call_limit_s,
+            warm_up=self.warm_up,
+        )
+        self._warm: asyncio.Task[None] | None = None
+
+    @property
+    def audio_process_id(self) -> int | None:
+        """The audio process, while it runs."""
+        return self.link.pid
+
+    def warm_up(self) -> None:
+        """Load in the background what the first words will need. Returns at once; a second call does nothing."""
+        if self._warm is None:
+            self._warm = asyncio.create_task(self._load(), name="warm-up")
+
+    async def aclose(self) -> None:
+        """Silence, complete the records, let everything go."""
+        if self._warm is not None:
+            self._warm.cancel()
+        await self.speaker.aclose(GOODBYE_S)
+        await self.link.aclose()
+        for engine in self.engines:
+            await engine.aclose()
+        await asyncio.to_thread(self.journal.close, JOURNAL_S)
+
+    async def _load(self) -> None:
+        try:
+            await self.link.start()
+            await asyncio.to_thread(Script.of, WARM_UP_TEXT)
+            self.journal.submit(self._remove_old_records, "The clean-up")
+            for engine in self.engines:
+                if isinstance(engine, EspeakEngine):
+                    await engine.warm_up()
+            if any(isinstance(engine, OpenAIEngine) for engine in self.engines):
+                await asyncio.to_thread(load_sdk)
+                for engine in self.engines:
+                    if isinstance(engine, OpenAIEngine):
+                        engine.prepare()
+        except VoiceError as exc:
+            logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
+
+    def _remove_old_records(self) -> None:
+        settings = self.settings
+        remove_old(self.root, self.root.event_files(settings.event_log_dir), settings.retention_days, self.clock.utc())
+
+
+async def serve(settings: Settings) -> None:
+    """Be the MCP server on standard input and output until it closes or a signal comes."""
+    await serve_stdio(App(settings))
+
+
+def build_engines(settings: Settings) -> list[SpeechEngine]:
+    """The engines the settings allow, in the order they are asked.
+
+    Raises:
+        SettingsError: None is left.
+    """
+    if settings.tts_engine == "tone":
+        return [ToneEngine()]
+    engines: list[SpeechEngine] = []
+    if settings.tts_engine in ("auto", "openai"):
+        engines += [
+            OpenAIEngine(endpoint, audio_format=settings.tts_audio_format, stall_s=settings.stream_stall_timeout)
+            for endpoint in usable_endpoints(settings)
+        ]
+    if settings.tts_engine in ("auto", "espeak"):
+        engines.append(EspeakEngine())
+    if not engines:
+        raise SettingsError(
+            "VOICEMODE_TTS_ENGINE=openai leaves nothing to speak with: no endpoint may be asked.",
+            hint="Set a key for api.openai.com, add an endpoint to VOICEMODE_TTS_BASE_URLS, or allow the embedded "
+            "voice with VOICEMODE_TTS_ENGINE=auto.",
+        )
+    return engines
+
+
+def all_endpoints(settings: Settings) -> list[Endpoint]:
+    """Every endpoint with its own key and model."""
+    keys = [key.get_secret_value() for key in settings.tts_api_keys]
+    models = settings.tts_models or ("tts-1",)
+    endpoints = []
+    for index, base_url in enumerate(settings.tts_base_urls):
+        endpoint = Endpoint(base_url, model=models[min(index, len(models) - 1)])
+        key = keys[index] if index < len(keys) else ""
+        if not key and endpoint.host == OPENAI_HOST and settings.openai_api_key is not None:
+            key = settings.openai_api_key.get_secret_value()
+        endpoints.append(Endpoint(base_url, key or None, endpoint.model))
+    return endpoints
+
+
+def usable_endpoints(settings: Settings) -> list[Endpoint]:
+    """The endpoints worth asking: OpenAI's only with a key, and none beyond this machine when offline."""
+    return [
+        endpoint
+        for endpoint in all_endpoints(settings)
+        if (endpoint.host != OPENAI_HOST or endpoint.api_key is not None)
+        and (endpoint.is_local or not settings.offline)
+    ]
+
+
+def link_config(settings: Settings) -> LinkConfig:
+    """How the audio process is to play."""
+    choice = settings.audio_output
+    most_s = settings.stream_buffer_ms / 1000
+    return LinkConfig(
+        backends=DEVICE_BACKENDS if choice == "auto" else (choice,),
+        device=settings.output_device,
+        policy=BufferPolicy(
+            start_s=min(FIRST_PREBUFFER_S, most_s), rebuffer_s=2 * most_s, most_s=settings.stream_max_buffer
+        ),
+        ahead_s=settings.stream_max_buffer,
+        block_bytes=settings.stream_chunk_size,
+    )
+
+
+def _archive(app: App, more: EventSink | None) -> Archive:
+    settings = app.settings
+    sinks: list[EventSink] = [more] if more is not None else []
+    if settings.event_log_enabled:
+        sinks.append(EventLog(app.root.event_files(settings.event_log_dir), app.journal))
+    return Archive(
+        clock=app.clock,
+        events=partial(_tell_all, tuple(sinks)),
+        journal=app.journal,
+        root=app.root,
+        recordings=Recordings(app.root, app.journal),
+        conversations=app.conversations if settings.conversation_log_enabled else None,
+        keeps_audio=settings.keeps_audio,
+        keeps_transcripts=settings.keeps_transcripts,
+        project_path=project_path(),
+    )
+
+
+def _tell_all(sinks: tuple[EventSink, ...], event: Event) -> None:
+    for sink in sinks:
+        sink(event)

@@ -1,0 +1,56 @@
+"""A WAV file instead of a device: every frame is kept, none is waited for."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from voice_mcp.audio.wav import GrowingWav
+from voice_mcp.errors import DeviceUnavailable, StorageError
+from voice_mcp.protocols import FrameSource, OutputStream
+from voice_mcp.types import PcmFormat
+
+BLOCK_BYTES = 1 << 16
+
+
+class FileBackend:
+    """Where the words go when there is no sound device, or when somebody asked for files."""
+
+    name = "file"
+
+    def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
+        if path is None:
+            raise DeviceUnavailable("The audio cannot be kept in a file: no place to write it.")
+        return _Stream(fmt, Path(path), source)
+
+    def devices(self) -> list[str]:
+        return ["file"]
+
+
+class _Stream:
+    """A thread that writes whatever comes as soon as it comes."""
+
+    latency_s = 0.0
+    period_frames = 1
+
+    def __init__(self, fmt: PcmFormat, path: Path, source: FrameSource) -> None:
+        try:
+            self._wav = GrowingWav(path, fmt)
+        except StorageError as exc:
+            raise DeviceUnavailable(exc.message, hint=exc.hint) from exc
+        self._source = source
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="file-device", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+        self._wav.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._closed.is_set():
+                self._wav.append(self._source.take(BLOCK_BYTES, timeout_s=0.05))
+        except StorageError as exc:
+            self._source.lost(exc.message)

@@ -1,0 +1,109 @@
+"""miniaudio: the way to the sound card where PortAudio is missing. Its wheel needs no system library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any
+
+from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.protocols import FrameSource, OutputStream
+from voice_mcp.types import PcmFormat
+
+PERIOD_MS = 20
+"""At 10 ms its pull through a Python generator leaves gaps on a busy machine (benchmarks/README.md)."""
+PERIODS = 3
+
+
+class MiniaudioBackend:
+    """Output through miniaudio: PulseAudio, ALSA, JACK, CoreAudio or WASAPI, whichever answers."""
+
+    name = "miniaudio"
+
+    def __init__(self) -> None:
+        # miniaudio imports numpy when it is there, only to accept its arrays: 45 ms and 10 MB for nothing.
+        hidden = "numpy" not in sys.modules
+        if hidden:
+            sys.modules["numpy"] = None  # type: ignore[assignment]
+        try:
+            import miniaudio
+        except (ImportError, OSError) as exc:
+            raise DeviceUnavailable("The miniaudio library cannot be loaded.") from exc
+        finally:
+            if hidden:
+                del sys.modules["numpy"]
+        self._ma: Any = miniaudio
+
+    def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
+        return _Stream(self._ma, fmt, self._device_id(device), source)
+
+    def devices(self) -> list[str]:
+        return [entry["name"] for entry in self._playbacks()]
+
+    def _playbacks(self) -> list[dict[str, Any]]:
+        try:
+            return list(self._ma.Devices(_real_backends(self._ma)).get_playbacks())
+        except self._ma.MiniaudioError as exc:
+            raise DeviceUnavailable("No sound system answers (PulseAudio, ALSA, JACK).") from exc
+
+    def _device_id(self, device: str | None) -> Any:
+        if device is None:
+            return None
+        for entry in self._playbacks():
+            if device.casefold() in entry["name"].casefold():
+                return entry["id"]
+        raise DeviceUnavailable(f"There is no output device named {device!r}.")
+
+
+class _Stream:
+    """An open miniaudio device."""
+
+    def __init__(self, ma: Any, fmt: PcmFormat, device_id: Any, source: FrameSource) -> None:
+        self.period_frames = fmt.frames_in(PERIOD_MS / 1000)
+        self._closing = False
+        self._source = source
+        try:
+            self._device = ma.PlaybackDevice(
+                output_format=ma.SampleFormat.SIGNED16,
+                nchannels=fmt.channels,
+                sample_rate=fmt.rate_hz,
+                buffersize_msec=PERIOD_MS,
+                callback_periods=PERIODS,
+                device_id=device_id,
+                backends=_real_backends(ma),
+                app_name="voice-mcp",
+            )
+            self._device.stop_callback = self._stopped
+            frames = _pull(fmt, source)
+            next(frames)
+            self._device.start(frames)
+        except ma.MiniaudioError as exc:
+            raise DeviceUnavailable(f"miniaudio could not open the output device: {exc.args[0]}.") from exc
+
+    @property
+    def latency_s(self) -> float:
+        return PERIOD_MS * PERIODS / 1000
+
+    def close(self) -> None:
+        self._closing = True
+        self._device.close()
+
+    def _stopped(self) -> None:
+        """Thread: miniaudio's."""
+        if not self._closing:
+            self._source.lost("the sound device stopped by itself")
+
+
+def _pull(fmt: PcmFormat, source: FrameSource) -> Generator[bytearray, int, None]:
+    """Thread: miniaudio's."""
+    block = bytearray()
+    while True:
+        frames = yield block
+        if len(block) != frames * fmt.frame_bytes:
+            block = bytearray(frames * fmt.frame_bytes)
+        source.render(memoryview(block))
+
+
+def _real_backends(ma: Any) -> list[Any]:
+    """Every sound system but miniaudio's own null device, which would swallow speech and report success."""
+    return [backend for backend in ma.Backend if backend not in (ma.Backend.NULL, ma.Backend.CUSTOM)]

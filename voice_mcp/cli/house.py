@@ -1,0 +1,56 @@
+"""What most commands begin with: the settings, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from voice_mcp.app import App, build
+from voice_mcp.cli.output import warn
+from voice_mcp.settings import LoadedSettings, Settings, load_settings
+from voice_mcp.storage.conversation_log import ConversationLog
+from voice_mcp.storage.journal import Journal
+from voice_mcp.storage.paths import DataRoot
+
+
+def read_settings() -> Settings:
+    """The settings; what is odd about them is told on standard error.
+
+    Raises:
+        SettingsError: They cannot be used.
+    """
+    loaded = load_settings()
+    begin_logging(loaded)
+    for warning in loaded.warnings:
+        warn(warning)
+    return loaded.settings
+
+
+def begin_logging(loaded: LoadedSettings) -> None:
+    """Send what the house logs to standard error."""
+    level = logging.DEBUG if loaded.settings.debug else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="voice-mcp: %(message)s")
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+
+
+@asynccontextmanager
+async def house(settings: Settings) -> AsyncIterator[App]:
+    """A house that is closed afterwards, whatever happens.
+
+    Raises:
+        SettingsError: The settings contradict each other.
+    """
+    app = build(settings)
+    try:
+        yield app
+    finally:
+        await asyncio.shield(app.aclose())
+
+
+def conversation_log(settings: Settings) -> tuple[ConversationLog, DataRoot]:
+    """The conversation log for reading, and the folder its audio files are named from."""
+    root = DataRoot(settings.base_dir)
+    return ConversationLog(root.exchange_files(), Journal()), root

@@ -1,0 +1,70 @@
+"""The commands put together, and the one place where their errors become words and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from voice_mcp import __version__
+from voice_mcp.cli.conversations import conversations
+from voice_mcp.cli.demo import demo
+from voice_mcp.cli.devices import devices
+from voice_mcp.cli.doctor import doctor
+from voice_mcp.cli.log import log
+from voice_mcp.cli.output import complain, tame_streams
+from voice_mcp.cli.settings import settings
+from voice_mcp.cli.speak import speak
+from voice_mcp.cli.voices import voices
+from voice_mcp.errors import VoiceError
+
+ABOUT = """Gives AI agents a voice.
+
+Without a command this is the MCP server on standard input and output; it is started by an MCP host, not by hand."""
+SPEAKING, LOOKING, RECORDS = "Speak", "Look", "Records"
+
+
+def main() -> None:
+    """Run the command that was typed, and exit with its code."""
+    tame_streams()
+    try:
+        build_commands()(prog_name="voice-mcp")
+    except VoiceError as exc:
+        complain(exc)
+        sys.exit(1)
+
+
+def build_commands() -> typer.Typer:
+    """Every command there is."""
+    commands = typer.Typer(
+        help=ABOUT,
+        # Completion asks the program without arguments, and without arguments it is a server.
+        add_completion=False,
+        no_args_is_help=True,
+        # A traceback drawn with local variables would show keys.
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    commands.callback()(_options)
+    for command in (speak, demo):
+        commands.command(rich_help_panel=SPEAKING)(command)
+    for command in (doctor, voices, devices, settings):
+        commands.command(rich_help_panel=LOOKING)(command)
+    commands.command(rich_help_panel=RECORDS)(log)
+    commands.add_typer(conversations(), name="conversations", rich_help_panel=RECORDS)
+    return commands
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=lambda value: _version(value), help="Show it.")
+    ] = False,
+) -> None:
+    """What comes before the command."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"voice-mcp {__version__}")
+        raise typer.Exit

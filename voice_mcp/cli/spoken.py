@@ -1,0 +1,73 @@
+"""How an utterance ended, as a line and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from voice_mcp.cli.output import standard_output, visible
+from voice_mcp.core.speaking import Spoken
+from voice_mcp.errors import SpeechCutOff, VoiceError
+from voice_mcp.types import SpeechStatus
+
+SOMETIMES = ("heard", "unheard", "audio_path", "note")
+"""Fields that are left out when they do not apply, as in the result of the `speak` tool."""
+
+
+def spoken_record(spoken: Spoken) -> dict[str, Any]:
+    """The shape of the `speak` tool's result."""
+    return {name: value for name, value in asdict(spoken).items() if value is not None or name not in SOMETIMES}
+
+
+def failure_record(error: VoiceError) -> dict[str, Any]:
+    """The shape of the `speak` tool's failure."""
+    record = {"error": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, SpeechCutOff):
+        record |= {"heard": error.heard, "unheard": error.unheard}
+    return record
+
+
+def spoken_facts(record: dict[str, Any]) -> list[str]:
+    """What a person wants to know of a ``spoken_record``, or of the tool's result, in a few words each."""
+    facts = [f"{record['duration_s']:.1f} s"]
+    if record.get("engine"):
+        facts.append(f"{record['engine']}, voice {record['voice']}")
+    if record["status"] == SpeechStatus.SAVED:
+        return [*facts, str(record.get("audio_path"))]
+    if record.get("ttfa_ms") is not None:
+        facts.append(f"first sound after {record['ttfa_ms']:.0f} ms")
+    if record.get("engine"):
+        gaps = record["underruns"]
+        facts.append("no gaps" if not gaps else f"{gaps} gap{'s' if gaps > 1 else ''}")
+    if record.get("audio_path"):
+        facts.append(str(record["audio_path"]))
+    return facts
+
+
+def print_spoken(spoken: Spoken) -> None:
+    """One line of facts; after an interruption also what was heard and what was not."""
+    console, interrupted = standard_output(), spoken.status is SpeechStatus.INTERRUPTED
+    if interrupted and spoken.engine is None:
+        console.print("Stopped before anything was said.", style="yellow")
+        return
+    word, style = ("Stopped", "yellow") if interrupted else ("Spoken", "green")
+    if spoken.status is SpeechStatus.SAVED:
+        word = "Saved"
+    line = Text(word, style=f"bold {style}")
+    line.append(f" {visible(' · '.join(spoken_facts(spoken_record(spoken))))}", style="not bold default")
+    if spoken.note:
+        line.append(f" · {visible(spoken.note)}", style="not bold yellow")
+    console.print(line)
+    if interrupted:
+        print_division(spoken.heard or "", spoken.unheard or "")
+
+
+def print_division(heard: str, unheard: str) -> None:
+    """What was heard and what was not."""
+    console = standard_output()
+    for label, text in (("Heard:  ", heard), ("Unheard:", unheard)):
+        line = Text(label, style="bold")
+        line.append(f" {visible(text) or '(nothing)'}", style="not bold" if label == "Heard:  " else "not bold dim")
+        console.print(line)

@@ -1,0 +1,140 @@
+"""Where `speak` gets its text from: whole, or as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Protocol
+
+from voice_mcp.clock import Clock
+from voice_mcp.core.script import MOST_CHARS, Script
+from voice_mcp.core.textblocks import BlockReader
+from voice_mcp.errors import InvalidInput, NothingToSay
+
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 4096
+AHEAD_CHARS = 20_000
+"""Text that may wait to be spoken (20 minutes); beyond it reading pauses, so that endless input costs no memory."""
+LOOK_AGAIN_S = 0.2
+NOTHING_HINT = "Give a text with a word in it."
+
+
+class TextSource(Protocol):
+    """Something to be said."""
+
+    @property
+    def typed(self) -> bool:
+        """Whether somebody types it on the terminal while it is spoken."""
+        ...
+
+    async def open(self, clock: Clock) -> tuple[Script, float]:
+        """The script, and since when (``Clock.now``) there has been something to say.
+
+        Raises:
+            InvalidInput: There is nothing, or it cannot be read.
+        """
+        ...
+
+
+class WholeText:
+    """A text, or a file of it."""
+
+    typed = False
+
+    def __init__(self, text: str | Path) -> None:
+        self._text = text
+
+    async def open(self, clock: Clock) -> tuple[Script, float]:
+        since_s = clock.now()
+        text = self._text if isinstance(self._text, str) else _content(self._text)
+        if len(text) <= MOST_CHARS:
+            return Script.of(text), since_s
+        # An agent that sends a book sent it by mistake; somebody who types a file's name means it.
+        script, reader = Script(), BlockReader()
+        _append(script, reader.push(text))
+        _append(script, reader.flush())
+        script.close()
+        return script, since_s
+
+
+class LiveText:
+    """Standard input, a pipe or a terminal, read while what came in before is being spoken.
+
+    A daemon thread reads: nothing can wake a thread that waits for input, and none may keep the process from ending.
+
+    Args:
+        file: A descriptor or a path; read as UTF-8.
+        typed: Whether it is a terminal: there, what was entered is complete.
+    """
+
+    def __init__(self, file: int | Path, *, typed: bool = False) -> None:
+        self.typed = typed
+        self._file = file
+        self._script = Script()
+        self._reader = BlockReader()
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._begun = asyncio.Event()
+        self._is_empty = True
+
+    async def open(self, clock: Clock) -> tuple[Script, float]:
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), name="text-input", daemon=True).start()
+        await self._begun.wait()
+        if self._is_empty:
+            raise NothingToSay("There is nothing to say: the input holds no words.", hint=NOTHING_HINT)
+        return self._script, clock.now()
+
+    async def _take(self, data: bytes) -> None:
+        """Take the next bytes, none at the end; returns when there is room for more."""
+        blocks = self._reader.push(self._decoder.decode(data, final=not data))
+        if not data or self.typed:
+            blocks += self._reader.flush()
+        blocks = [block for block in blocks if block.strip() or not self._is_empty]
+        _append(self._script, blocks)
+        self._is_empty = self._is_empty and not blocks
+        if not data:
+            self._script.close()
+        if not data or not self._is_empty:
+            self._begun.set()
+        while self._script.remaining_chars > AHEAD_CHARS:
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    # --- the reading thread ------------------------------------------------------------------------------------
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            for data in self._pieces():
+                self._hand_over(loop, data)
+            self._hand_over(loop, b"")
+        except (CancelledError, RuntimeError):
+            return  # the speech has ended, and its event loop with it
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            # Unbuffered: a buffered reader's lock, held while waiting, would break the end of the interpreter.
+            with open(self._file, "rb", buffering=0, closefd=isinstance(self._file, Path)) as file:
+                while data := file.read(READ_BYTES):
+                    yield data
+        except OSError as exc:
+            logger.warning("The input could not be read any further: %s.", exc.strerror)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(self._take(data), loop).result()
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as exc:
+        raise InvalidInput(f"{path} cannot be read: {exc.strerror}.", hint="Check its permissions.") from exc
+
+
+def _append(script: Script, blocks: Iterable[str]) -> None:
+    for block in blocks:
+        script.append(block)

@@ -1,0 +1,133 @@
+"""What is to be said: lines of speech, each knowing where in the message it came from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voice_mcp.core.segmentation import Segment, segment
+from voice_mcp.core.speakable import Speakable, speakable
+from voice_mcp.core.textblocks import BlockReader
+from voice_mcp.errors import MessageTooLong, NothingToSay
+
+MOST_CHARS = 100_000
+"""About two hours of speech. Nobody asked for more in one call; somebody sent a file by mistake."""
+AT_ONCE_CHARS = 8_000
+"""A longer message is read block by block while its beginning is already being spoken."""
+LATER_FIRST_CHARS = 200
+"""How short the first segment of a later block may be cut: it is in no hurry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One segment of speech."""
+
+    text: str
+    """What the engine gets."""
+    block: int
+    """Which block of the message it belongs to."""
+    start: int
+    """Where it begins in the block's spoken text."""
+
+
+class Script:
+    """A message, or a stream of them, as lines of speech.
+
+    Blocks are turned into speech only when the lines before them have been taken, so a long message costs no more
+    before its first sound than a short one.
+    """
+
+    def __init__(self) -> None:
+        self._unread: deque[str] = deque()
+        self._blocks: list[Speakable] = []
+        self._lines: deque[Line] = deque()
+        self._closed = False
+        self._changed = asyncio.Event()
+        self._any_line = False
+
+    @classmethod
+    def of(cls, message: str) -> Script:
+        """A script of one whole message.
+
+        Raises:
+            NothingToSay: It holds nothing that can be spoken.
+            MessageTooLong: It is longer than anybody would listen to.
+        """
+        if len(message) > MOST_CHARS:
+            raise MessageTooLong(
+                f"The message has {len(message):,} characters; at most {MOST_CHARS:,} can be spoken in one call."
+            )
+        script = cls()
+        for block in _blocks(message):
+            script.append(block)
+        script.close()
+        if not script._has_line():
+            raise NothingToSay("There is nothing to say: the message holds no words.")
+        return script
+
+    def append(self, block: str) -> None:
+        """Add a block of Markdown to the end."""
+        self._unread.append(block)
+        self._changed.set()
+
+    def close(self) -> None:
+        """No more blocks will come."""
+        self._closed = True
+        self._changed.set()
+
+    async def next_line(self) -> Line | None:
+        """The next line, as soon as there is one; None after the last."""
+        while not self._has_line():
+            if self._closed:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        self._any_line = True
+        return self._lines.popleft()
+
+    @property
+    def remaining_chars(self) -> int:
+        """Characters not yet taken, roughly."""
+        return sum(len(line.text) for line in self._lines) + sum(map(len, self._unread))
+
+    def divide(self, block: int, spoken_offset: int) -> tuple[str, str]:
+        """The message, cut after the first ``spoken_offset`` spoken characters of block ``block``: heard, unheard."""
+        before = [other.source for other in self._blocks[:block]]
+        after = [other.source for other in self._blocks[block + 1 :]]
+        current = self._blocks[block]
+        cut = current.source_offset(spoken_offset)
+        heard = "".join((*before, current.source[:cut]))
+        unheard = "".join((current.source[cut:], *after, *self._unread))
+        return heard.strip(), unheard.strip()
+
+    def undivided(self) -> str:
+        """The whole message as it came in so far."""
+        return "".join((*(block.source for block in self._blocks), *self._unread)).strip()
+
+    def _has_line(self) -> bool:
+        while not self._lines and self._unread:
+            block = speakable(self._unread.popleft())
+            number = len(self._blocks)
+            self._blocks.append(block)
+            first = not self._any_line
+            self._lines.extend(_line(part, number) for part in _segments(block.text, first))
+        return bool(self._lines)
+
+
+def _blocks(message: str) -> Iterator[str]:
+    if len(message) <= AT_ONCE_CHARS:
+        yield message
+        return
+    reader = BlockReader()
+    yield from reader.push(message)
+    yield from reader.flush()
+
+
+def _segments(text: str, first: bool) -> list[Segment]:
+    return segment(text) if first else segment(text, first_chars=LATER_FIRST_CHARS)
+
+
+def _line(part: Segment, block: int) -> Line:
+    return Line(part.text, block, part.start)

@@ -1,0 +1,45 @@
+"""What the front door works with: the voice, the records, and what a call means when it leaves things out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voice_mcp.clock import Clock
+from voice_mcp.core.rendering import Manner
+from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.utterance import Archive
+from voice_mcp.errors import InvalidSpeed
+from voice_mcp.storage.conversation_log import ConversationLog
+
+SLOWEST, FASTEST = 0.25, 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection's view of the house."""
+
+    clock: Clock
+    speaker: Speaker
+    archive: Archive
+    conversations: ConversationLog
+    """To read; whether it is written is the archive's business."""
+    conversation_id: str
+    """The conversation of this connection."""
+    default_speed: float
+    preferred_voices: tuple[str, ...]
+    call_limit_s: float
+    """Longest a call may take where the host must not be kept waiting."""
+    warm_up: Callable[[], None]
+    """Load in the background what the first words need. Returns at once; a second call does nothing."""
+
+    def manner(self, voice: str | None, speed: float | None, instructions: str | None) -> Manner:
+        """How to say something, with what is not said filled in.
+
+        Raises:
+            InvalidSpeed: The speed is out of range.
+        """
+        speed = self.default_speed if speed is None else speed
+        if not SLOWEST <= speed <= FASTEST:
+            raise InvalidSpeed(f"The speed {speed:g} is out of range.")
+        return Manner(voice or None, self.preferred_voices, speed, instructions or None)

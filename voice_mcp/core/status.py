@@ -1,0 +1,70 @@
+"""What the house can say of itself, as plain data: voices, status, conversations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voice_mcp.core.failover import Roster
+from voice_mcp.core.speaking import Speaker
+from voice_mcp.errors import VoiceError
+from voice_mcp.storage.conversation_log import ConversationLog
+from voice_mcp.storage.paths import DataRoot
+
+
+async def voices_record(roster: Roster) -> dict[str, Any]:
+    """Every voice of every engine; an engine that cannot say is named with the reason."""
+    engines = []
+    for engine in roster.engines:
+        entry: dict[str, Any] = {"engine": engine.name}
+        try:
+            voices = await engine.voices()
+            entry["voices"] = [
+                {"name": voice.name, "language": voice.language, "description": voice.description} for voice in voices
+            ]
+        except VoiceError as exc:
+            entry["problem"] = exc.message
+        engines.append(entry)
+    return {"engines": engines}
+
+
+def status_record(speaker: Speaker, conversation_id: str, *, audio_process: int | None) -> dict[str, Any]:
+    """Who can speak, who is resting and why, who speaks now, where records go."""
+    roster = speaker.roster
+    engines = []
+    for engine in roster.engines:
+        rests_s = roster.rests_for_s(engine)
+        error = roster.last_error(engine)
+        entry: dict[str, Any] = {"engine": engine.name, "state": "resting" if rests_s > 0 else "ready"}
+        if rests_s > 0 and error is not None:
+            entry |= {"asked_again_in_s": round(rests_s, 1), "problem": error.message}
+        engines.append(entry)
+    return {
+        "conversation_id": conversation_id,
+        "engines": engines,
+        "speaking": speaker.floor.is_held,
+        "waiting": speaker.floor.waiting,
+        "audio_process": audio_process,
+        "records": str(speaker.archive.root.path),
+        "keeps_audio": speaker.archive.keeps_audio,
+    }
+
+
+def conversation_record(log: ConversationLog, root: DataRoot, conversation_id: str) -> dict[str, Any]:
+    """One conversation in order. Reads files: not for the event loop's thread.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+    exchanges = [
+        {
+            "timestamp": exchange.timestamp.isoformat(),
+            "utterance_id": exchange.utterance_id,
+            "type": exchange.type,
+            "text": exchange.text,
+            "audio_file": str(root.path / exchange.audio_file) if exchange.audio_file else None,
+            "duration_ms": exchange.duration_ms,
+            **{key: exchange.metadata[key] for key in ("status", "engine", "voice") if key in exchange.metadata},
+        }
+        for exchange in log.exchanges(conversation_id)
+    ]
+    return {"conversation_id": conversation_id, "exchanges": exchanges}

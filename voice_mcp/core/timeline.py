@@ -1,0 +1,71 @@
+"""Which words have been heard: positions in the sound to positions in the text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voice_mcp.types import WordMark
+
+CHARS_PER_SECOND = 15.0
+"""How fast speech runs through text at speed 1, where nothing better is known (175 words a minute)."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A stretch of audio that speaks one stretch of text."""
+
+    text: str
+    start_s: float
+    """Where it begins in the utterance's audio."""
+    marks: Sequence[WordMark]
+    """Where its words begin, if the engine says so; may still grow."""
+    end_s: float | None = None
+    """Where it ends; None while it is still arriving."""
+
+
+def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
+    """How many characters of ``run.text`` had been spoken when ``heard_s`` seconds of the utterance had been heard.
+
+    Always ends at the end of a word: a word that was cut counts as unheard. With word marks that is exact; without
+    them the text is laid evenly over the audio, or over the usual pace of speech while the audio's end is not known.
+
+    Args:
+        run: What was being spoken.
+        heard_s: Seconds of the whole utterance that were heard.
+        speed: The speed that was asked for, for the usual pace.
+    """
+    into_s = heard_s - run.start_s
+    if into_s <= 0:
+        return 0
+    if run.end_s is not None and heard_s >= run.end_s:
+        return len(run.text)
+    if run.marks:
+        return _by_marks(run, into_s)
+    if run.end_s is not None:
+        reached = into_s / (run.end_s - run.start_s) * len(run.text)
+    else:
+        reached = into_s * CHARS_PER_SECOND * speed
+    return _word_end_before(run.text, int(reached))
+
+
+def expected_seconds(text: str, *, speed: float = 1.0) -> float:
+    """How long ``text`` will take to say, roughly."""
+    return len(text) / (CHARS_PER_SECOND * speed)
+
+
+def _by_marks(run: Run, into_s: float) -> int:
+    """A word has been heard when the next one has begun."""
+    begun = [mark for mark in run.marks if mark.start_s <= into_s]
+    return len(run.text[: begun[-1].start_char].rstrip()) if begun else 0
+
+
+def _word_end_before(text: str, offset: int) -> int:
+    """The end of the last word that ends at or before ``offset``."""
+    if offset >= len(text):
+        return len(text)
+    if offset > 0 and text[offset].isspace() and not text[offset - 1].isspace():
+        return offset
+    while offset > 0 and not text[offset - 1].isspace():
+        offset -= 1
+    return len(text[:offset].rstrip())

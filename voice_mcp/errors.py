@@ -1,0 +1,251 @@
+"""Everything that can go wrong, as one tree.
+
+    VoiceError
+    ├── InvalidInput             the caller asked for something that cannot be done
+    │   ├── NothingToSay
+    │   ├── MessageTooLong
+    │   ├── InvalidSpeed
+    │   ├── InvalidConversationId
+    │   └── UnknownVoice
+    ├── SettingsError            a VOICEMODE_ variable has a value it cannot have
+    ├── EngineError              a speech engine failed
+    │   ├── EngineMissing        its library or data is not installed
+    │   ├── EngineUnreachable    refused, timed out, unknown host
+    │   ├── EngineRefused        it answered, and said no (401, 403, 404, 400)
+    │   ├── EngineBusy           it answered, and said not now (429, 5xx)
+    │   ├── EngineStalled        it stopped sending in the middle
+    │   └── AllEnginesFailed     none that may be asked could speak
+    ├── SpeechCutOff             speech failed after it had begun; says what was heard and what was not
+    ├── CodecError
+    │   ├── UnsupportedFormat    a format this version cannot play
+    │   └── NotAudio             what arrived is not audio, or is damaged beyond use
+    ├── PlaybackError
+    │   ├── DeviceUnavailable    no sound device could be opened
+    │   └── AudioProcessLost     the audio process ended while it was needed
+    ├── ListeningUnavailable     nobody can be heard, and nobody can type
+    └── StorageError             a record could not be written or read
+
+Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
+``hint`` saying what to do next, and whether trying again may help (``retryable``). Foreign exceptions are translated
+into this tree once per library, with ``raise ... from exc``. Messages never hold a key.
+"""
+
+from __future__ import annotations
+
+
+class VoiceError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Args:
+        message: One sentence: what failed.
+        hint: One sentence: what to do next. The class default is used when omitted.
+    """
+
+    code = "voice_error"
+    hint = "Run `voice-mcp doctor` to see what is wrong."
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def advice(self) -> str:
+        """Message and hint as the two sentences a person or an agent reads."""
+        return f"{self.message} {self.hint}"
+
+
+# --- what the caller asked for -----------------------------------------------------------------------------------
+
+
+class InvalidInput(VoiceError):
+    """An argument cannot be used."""
+
+    code = "invalid_input"
+    hint = "Correct the argument and call again."
+
+
+class NothingToSay(InvalidInput):
+    """The message holds nothing that can be spoken."""
+
+    code = "nothing_to_say"
+    hint = "Pass a message with at least one word."
+
+
+class MessageTooLong(InvalidInput):
+    """The message is longer than anybody would listen to."""
+
+    code = "message_too_long"
+    hint = "Send it in several calls."
+
+
+class InvalidSpeed(InvalidInput):
+    """The speed lies outside 0.25 to 4.0."""
+
+    code = "invalid_speed"
+    hint = "Use a speed from 0.25 to 4.0; 1.0 is normal."
+
+
+class InvalidConversationId(InvalidInput):
+    """The conversation ID could not be a file name everywhere."""
+
+    code = "invalid_conversation_id"
+    hint = "Use 1 to 64 letters, digits, underscores or hyphens, or leave it out."
+
+
+class UnknownVoice(InvalidInput):
+    """No engine that may be asked has this voice."""
+
+    code = "unknown_voice"
+    hint = "Read voice://voices or run `voice-mcp voices` for the voices there are."
+
+
+class SettingsError(VoiceError):
+    """A setting has a value it cannot have."""
+
+    code = "bad_setting"
+    hint = "Correct the variable; `voice-mcp settings` shows every setting and where it came from."
+
+
+# --- speech engines ----------------------------------------------------------------------------------------------
+
+
+class EngineError(VoiceError):
+    """A speech engine could not do its work."""
+
+    code = "engine_error"
+
+
+class EngineMissing(EngineError):
+    """The engine's library or data is not installed."""
+
+    code = "engine_missing"
+
+
+class EngineUnreachable(EngineError):
+    """No answer: connection refused, unknown host, TLS failure or time-out."""
+
+    code = "engine_unreachable"
+    hint = "Check that the endpoint is running and VOICEMODE_TTS_BASE_URLS is right."
+    retryable = True
+
+
+class EngineRefused(EngineError):
+    """The engine answered and will not do it; asking again changes nothing."""
+
+    code = "engine_refused"
+    hint = "Check the key, the model and the voice that are set for this endpoint."
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class EngineBusy(EngineError):
+    """The engine answered that it cannot do it now.
+
+    ``retry_after_s`` is what it asked for in ``Retry-After``, in seconds, when it said so.
+    """
+
+    code = "engine_busy"
+    hint = "Try again in a while."
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EngineStalled(EngineError):
+    """The engine began to answer and stopped in the middle."""
+
+    code = "engine_stalled"
+    hint = "Try again; if it happens often, raise VOICEMODE_STREAM_STALL_TIMEOUT."
+    retryable = True
+
+
+class AllEnginesFailed(EngineError):
+    """No engine that may be asked could speak; the message names each and why."""
+
+    code = "all_engines_failed"
+    hint = "Run `voice-mcp doctor`, or set VOICEMODE_TTS_ENGINE=auto to allow the embedded voice."
+    retryable = True
+
+
+class SpeechCutOff(VoiceError):
+    """Speech failed after it had begun.
+
+    ``heard`` is the message up to the last word that was played, ``unheard`` is the rest.
+    """
+
+    code = "speech_cut_off"
+    hint = "Say the unheard part again, or write it."
+    retryable = True
+
+    def __init__(self, cause: VoiceError, *, heard: str, unheard: str) -> None:
+        super().__init__(f"Speech was cut off: {cause.message}")
+        self.heard = heard
+        self.unheard = unheard
+
+
+# --- audio -------------------------------------------------------------------------------------------------------
+
+
+class CodecError(VoiceError):
+    """Audio bytes could not be turned into frames."""
+
+    code = "codec_error"
+
+
+class UnsupportedFormat(CodecError):
+    """A format this version cannot play."""
+
+    code = "unsupported_format"
+    hint = "Set VOICEMODE_TTS_AUDIO_FORMAT to pcm or wav."
+
+
+class NotAudio(CodecError):
+    """What arrived is not audio, or is damaged beyond use."""
+
+    code = "not_audio"
+    hint = "Check that the endpoint's URL ends in /v1 and that it is a speech server."
+
+
+class PlaybackError(VoiceError):
+    """Sound could not be played."""
+
+    code = "playback_error"
+
+
+class DeviceUnavailable(PlaybackError):
+    """No sound device could be opened."""
+
+    code = "device_unavailable"
+    hint = "Run `voice-mcp devices`, or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+
+
+class AudioProcessLost(PlaybackError):
+    """The audio process ended while it was needed."""
+
+    code = "audio_process_lost"
+    hint = "Call again: a new audio process is started by itself."
+    retryable = True
+
+
+class ListeningUnavailable(VoiceError):
+    """Nobody can be heard here, and the host offers no way to type an answer."""
+
+    code = "listening_unavailable"
+    hint = "Ask in the chat instead, or use speak."
+
+
+class StorageError(VoiceError):
+    """A record could not be written or read."""
+
+    code = "storage_error"
+    hint = "Check the free space and the permissions of VOICEMODE_BASE_DIR."

@@ -1,0 +1,269 @@
+"""The one home of the openai SDK: a pooled client per endpoint, its key, its time-outs, its errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import ipaddress
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+CONNECT_S = 3.0
+"""Longest a connection may take to come about."""
+FIRST_BYTE_FACTOR = 4.0
+"""An answer may take this many stall time-outs to begin: servers that do not stream synthesise first."""
+SAID_BY_SERVER_CHARS = 200
+"""How much of a server's own error text is passed on."""
+UNSENT_HEADERS = (
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "X-Stainless-Lang",
+    "X-Stainless-Package-Version",
+    "X-Stainless-OS",
+    "X-Stainless-Arch",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Async",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Read-Timeout",
+)
+"""What the SDK would tell every endpoint about this machine and its owner; no endpoint needs it to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One OpenAI-compatible server."""
+
+    base_url: str
+    api_key: str | None = None
+    """Sent to this endpoint and to no other; never shown."""
+    model: str = "tts-1"
+
+    @property
+    def host(self) -> str:
+        """Host and port as a person would name it: ``api.openai.com``, ``127.0.0.1:8880``."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine."""
+        name = urlsplit(self.base_url).hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.base_url!r})"
+
+
+def load_sdk() -> None:
+    """Import the SDK (300 ms) ahead of the first request. Thread: any."""
+    importlib.import_module("openai")
+    # The SDK imports these when a client is made and used for the first time.
+    importlib.import_module("openai.resources.audio.speech")
+    importlib.import_module("openai.lib._client_auth")
+
+
+class SpeechClient:
+    """Speech requests to one endpoint over connections that are kept open.
+
+    Args:
+        endpoint: Where to.
+        stall_s: Seconds without a byte after which the endpoint counts as hung.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, stall_s: float) -> None:
+        self.endpoint = endpoint
+        self._stall_s = stall_s
+        self._sdk: AsyncOpenAI | None = None
+
+    async def open(self, fields: dict[str, Any]) -> SpeechResponse:
+        """Ask for speech; returns once the answer has begun.
+
+        Args:
+            fields: The request's fields in OpenAI's names.
+
+        Raises:
+            EngineError: It did not work out; the subclass says how.
+        """
+        sdk = self._client()
+        with translated(self.endpoint.host):
+            pending = sdk.audio.speech.with_streaming_response.create(**fields, extra_headers=self._headers())
+            async with asyncio.timeout(self._stall_s * FIRST_BYTE_FACTOR):
+                response = await pending.__aenter__()
+        return SpeechResponse(self.endpoint.host, pending, response, self._stall_s)
+
+    async def voices(self) -> list[dict[str, Any] | str]:
+        """What ``GET /audio/voices`` lists, an addition that several local servers have.
+
+        Raises:
+            EngineError: The endpoint does not answer, or has no such list.
+        """
+        with translated(self.endpoint.host):
+            async with asyncio.timeout(self._stall_s):
+                answer: Any = await self._get("/audio/voices")
+        listed = answer.get("voices", answer.get("data")) if isinstance(answer, dict) else answer
+        if not isinstance(listed, list):
+            raise EngineError(f"{self.endpoint.host} does not list its voices.")
+        return listed
+
+    async def check(self) -> None:
+        """See that the endpoint answers and takes the key.
+
+        Raises:
+            EngineError: It does not.
+        """
+        with translated(self.endpoint.host):
+            async with asyncio.timeout(self._stall_s):
+                await self._get("/models")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        sdk, self._sdk = self._sdk, None
+        if sdk is not None:
+            await sdk.close()
+
+    def prepare(self) -> None:
+        """Make the client ahead of the first request."""
+        self._client()
+
+    async def _get(self, path: str) -> Any:
+        return await self._client().get(path, cast_to=object, options={"headers": self._headers()})
+
+    def _headers(self) -> dict[str, Any]:
+        """What is taken out of each request's headers."""
+        import openai
+
+        unsent = UNSENT_HEADERS if self.endpoint.api_key is not None else (*UNSENT_HEADERS, "Authorization")
+        return dict.fromkeys(unsent, openai.Omit())
+
+    def _client(self) -> AsyncOpenAI:
+        if self._sdk is None:
+            import openai
+
+            self._sdk = openai.AsyncOpenAI(
+                base_url=self.endpoint.base_url,
+                api_key=self.endpoint.api_key or "none",
+                max_retries=0,  # what to do after a failure is decided in core/failover.py, once
+                timeout=None,  # every wait is bounded here, by one rule
+                # A proxy from the environment must not come between us and our own machine.
+                http_client=openai.DefaultAsyncHttpxClient(
+                    trust_env=not self.endpoint.is_local, timeout=openai.Timeout(None, connect=CONNECT_S)
+                ),
+            )
+        return self._sdk
+
+
+class SpeechResponse:
+    """An answer that has begun. Iterate it once, then close it."""
+
+    def __init__(self, host: str, pending: Any, response: Any, stall_s: float) -> None:
+        self._host = host
+        self._pending = pending
+        self._response = response
+        self._stall_s = stall_s
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type header."""
+        return str(self._response.headers.get("content-type", ""))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body in the pieces it came in.
+
+        Raises:
+            EngineStalled: Nothing came for too long, or the body broke off.
+        """
+        blocks = self._response.iter_bytes().__aiter__()
+        while True:
+            try:
+                with translated(self._host, begun=True):
+                    async with asyncio.timeout(self._stall_s):
+                        block = await anext(blocks)
+            except StopAsyncIteration:
+                return
+            if block:
+                yield block
+
+    async def aclose(self) -> None:
+        """Close the response; an unfinished one takes its connection with it."""
+        await self._pending.__aexit__(None, None, None)
+
+
+@contextmanager
+def translated(host: str, *, begun: bool = False) -> Iterator[None]:
+    """Turn what the SDK, its transport and the clock raise into ``EngineError``.
+
+    Args:
+        host: Who was asked, for the message.
+        begun: Whether audio had begun to arrive.
+    """
+    import httpx2
+    import openai
+
+    try:
+        yield
+    except openai.APIStatusError as exc:
+        raise _from_status(host, exc) from exc
+    except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as exc:
+        if begun:
+            raise EngineStalled(f"{host} stopped sending in the middle.") from exc
+        raise EngineUnreachable(f"{host} did not answer in time.") from exc
+    except (openai.APIConnectionError, httpx2.HTTPError) as exc:
+        if begun:
+            raise EngineStalled(f"{host} broke off in the middle.") from exc
+        raise EngineUnreachable(f"{host} cannot be reached: {_root(exc)}.") from exc
+    except (openai.OpenAIError, httpx2.InvalidURL, ValueError) as exc:
+        raise EngineError(f"{host} gave an answer that cannot be used ({type(exc).__name__}).") from exc
+
+
+def _from_status(host: str, exc: APIStatusError) -> EngineError:
+    status = exc.status_code
+    said = _said(exc)
+    if status == 429 or status >= 500:
+        return EngineBusy(f"{host} answered {status}{said}.", retry_after_s=_retry_after(exc))
+    if status in (401, 403):
+        return EngineRefused(f"{host} refused the key ({status}){said}.", status=status, hint=KEY_HINT)
+    return EngineRefused(f"{host} answered {status}{said}.", status=status)
+
+
+KEY_HINT = "Set the right key for this endpoint in VOICEMODE_TTS_API_KEYS (OPENAI_API_KEY for api.openai.com)."
+
+
+def _said(exc: APIStatusError) -> str:
+    """The server's own words, if it used OpenAI's shape and did not echo the key."""
+    body: Any = exc.body
+    message = body.get("message", body.get("detail")) if isinstance(body, dict) else None
+    if not isinstance(message, str) or not message.strip():
+        return ""
+    sent = exc.request.headers.get("authorization", "").removeprefix("Bearer ")
+    # Servers that quote the key quote it in part, so any long enough piece of it is reason enough to stay silent.
+    if sent and (sent in message or sent[:7] in message):
+        return ""
+    return ": " + json.dumps(message[:SAID_BY_SERVER_CHARS], ensure_ascii=False)
+
+
+def _retry_after(exc: APIStatusError) -> float | None:
+    try:
+        return max(0.0, float(exc.response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _root(exc: BaseException) -> str:
+    """The innermost reason, in few words."""
+    while exc.__cause__ is not None or exc.__context__ is not None:
+        exc = exc.__cause__ or exc.__context__  # type: ignore[assignment]
+    text = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return (text or type(exc).__name__).rstrip(".")

@@ -1,0 +1,81 @@
+"""The device the audio process holds: opened in the order asked for, kept while it fits, let go when idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import RLock
+
+from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.protocols import FrameSource, OutputBackend, OutputStream
+from voice_mcp.types import PcmFormat
+
+LoadBackend = Callable[[str], OutputBackend]
+
+
+class Device:
+    """At most one open output stream.
+
+    Thread: any but the device's own; closing may wait for that one to return.
+
+    Args:
+        load_backend: Gives a backend by its name.
+        source: What the device pulls from.
+    """
+
+    def __init__(self, load_backend: LoadBackend, source: FrameSource) -> None:
+        self._load_backend = load_backend
+        self._source = source
+        self._lock = RLock()
+        self._stream: OutputStream | None = None
+        self._key: tuple[object, ...] | None = None
+        self.backend = ""
+        """The backend of the stream that is open, or was last."""
+        self.latency_s = 0.0
+        """Seconds between a frame's leaving and its being heard."""
+        self.period_frames = 1
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether frames leave at the pace of the ear; a file takes them as fast as they come."""
+        return self.backend != "file"
+
+    def open(self, fmt: PcmFormat, backends: tuple[str, ...], name: str | None, path: str | None) -> None:
+        """See that a fitting device is open.
+
+        Raises:
+            DeviceUnavailable: None of ``backends`` can open one; the message says why, for each.
+        """
+        key = (fmt, backends, name)
+        with self._lock:
+            if self._stream is not None and self._key == key and self.keeps_time:
+                return
+            self.close()
+            problems: list[DeviceUnavailable] = []
+            for backend in backends:
+                try:
+                    stream = self._load_backend(backend).open(fmt, name, path, self._source)
+                except DeviceUnavailable as exc:
+                    problems.append(exc)
+                    continue
+                self._stream, self._key, self.backend = stream, key, backend
+                self.latency_s, self.period_frames = stream.latency_s, stream.period_frames
+                return
+        raise DeviceUnavailable(" ".join(problem.message for problem in problems), hint=problems[0].hint)
+
+    def distrust(self) -> None:
+        """Never again play through the stream that is open. May be called from the device's own thread."""
+        # No lock: whoever holds it may be waiting for that very thread. At worst a good stream is opened anew.
+        self._key = None
+
+    def close(self) -> None:
+        """Let go of the device, at once."""
+        with self._lock:
+            stream, self._stream, self._key = self._stream, None, None
+            if stream is not None:
+                stream.close()
+
+    def close_if(self, condition: Callable[[], bool]) -> None:
+        """Let go of the device if ``condition`` holds, judged while nobody can open one."""
+        with self._lock:
+            if self._stream is not None and condition():
+                self.close()

@@ -1,0 +1,247 @@
+"""The output of the audio process: the player of the current utterance between the commands and the device.
+
+Thread: commands come from the main thread, frames leave in the device's own thread, reports go out in a third one, so
+that neither a slow reader nor a slow device ever holds up the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Condition, Thread
+from typing import Any
+
+from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.playback.device import Device, LoadBackend
+from voice_mcp.playback.player import BufferPolicy, Player, PlayerEvent, PlayerState
+from voice_mcp.types import PcmFormat, PlaybackEventType
+
+IDLE_CLOSE_S = 3.0
+"""How long an open device outlives speech, so that the next sentence need not wake it (Bluetooth takes 300 ms)."""
+SILENT_DEVICE_S = 2.0
+"""A device that asks for nothing for this long while frames are waiting is gone."""
+LONG_LATENCY_S = 0.06
+"""Above this, a stop cannot wait for what the device already holds: it is cut off instead of faded out."""
+TICK_S = 0.25
+LAST_REPORTS_S = 0.1
+"""How long the last reports may take to go out; a server that does not read them must not keep this process alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a BEGIN command asks for."""
+
+    number: int
+    fmt: PcmFormat
+    backends: tuple[str, ...]
+    """In the order in which they are tried."""
+    device: str | None
+    path: str | None
+    policy: BufferPolicy
+
+
+class Output:
+    """A ``FrameSource`` for the device in front, the player behind.
+
+    Args:
+        load_backend: Gives a backend by its name.
+        send: Sends one report to the server; called from one thread only.
+    """
+
+    def __init__(self, load_backend: LoadBackend, send: Callable[[dict[str, Any]], None]) -> None:
+        self._load_backend = load_backend
+        self._send = send
+        self._device = Device(load_backend, self)
+        self._changed = Condition()
+        self._utterance: Utterance | None = None
+        self._player: Player | None = None
+        self._last_pull_s = 0.0
+        self._idle_since_s = 0.0
+        self._reports: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._reporter = Thread(target=self._report_forever, name="reports", daemon=True)
+        self._reporter.start()
+
+    # --- commands: the main thread -----------------------------------------------------------------------------
+
+    def begin(self, utterance: Utterance) -> None:
+        """Take a new utterance and see that its device is open."""
+        player = Player(utterance.fmt, utterance.policy)
+        with self._changed:
+            self._player, self._utterance = player, utterance
+        try:
+            self._device.open(utterance.fmt, utterance.backends, utterance.device, utterance.path)
+        except DeviceUnavailable as exc:
+            with self._changed:
+                self._player = None
+            self._report("failed", n=utterance.number, message=exc.message, hint=exc.hint)
+            return
+        with self._changed:
+            player.drain_frames = utterance.fmt.frames_in(self._device.latency_s) + self._device.period_frames
+            self._last_pull_s = time.perf_counter()
+        self._report(
+            "opened", n=utterance.number, backend=self._device.backend, latency_s=round(self._device.latency_s, 4)
+        )
+
+    def push(self, frames: bytes) -> None:
+        """Take the next frames of the current utterance."""
+        with self._changed:
+            if self._player is not None:
+                self._player.push(frames)
+                self._changed.notify_all()
+
+    def finish(self, number: int) -> None:
+        """No more frames will come for utterance ``number``."""
+        with self._changed:
+            if self._player is not None and self._is_current(number):
+                self._player.finish()
+                self._changed.notify_all()
+
+    def stop(self, number: int) -> None:
+        """Silence utterance ``number``: a fade, or the device cut off where it holds too much to wait for."""
+        with self._changed:
+            player = self._player
+            if player is None or not self._is_current(number):
+                return
+            cut_off = self._device.latency_s > LONG_LATENCY_S
+            if cut_off:
+                player.cut()
+            else:
+                player.stop()
+            self._collect(player, time.perf_counter(), cut_off=cut_off)
+            self._changed.notify_all()
+        if cut_off:
+            self._device.close()
+
+    def close(self) -> None:
+        """Silence, let go of the device, and send the last reports."""
+        with self._changed:
+            player = self._player
+            if player is not None:
+                player.stop()
+                self._changed.wait_for(lambda: player.state is PlayerState.ENDED, timeout=0.05)
+        if player is not None:
+            # The fade is still in the device's buffer; cutting it off there would be heard as a click.
+            time.sleep(min(self._device.latency_s, LONG_LATENCY_S))
+        self._device.close()
+        self._reports.put(None)
+        self._reporter.join(LAST_REPORTS_S)
+
+    def list_devices(self, backends: tuple[str, ...]) -> None:
+        """Report the devices of each backend."""
+        for name in backends:
+            try:
+                self._report("devices", backend=name, names=self._load_backend(name).devices(), problem=None)
+            except DeviceUnavailable as exc:
+                self._report("devices", backend=name, names=[], problem=exc.advice)
+        self._report("devices_end")
+
+    # --- frames: the device's thread ---------------------------------------------------------------------------
+
+    def render(self, out: memoryview) -> None:
+        with self._changed:
+            self._last_pull_s = time.perf_counter()
+            if self._player is None:
+                out[:] = bytes(len(out))
+            else:
+                self._player.render(out)
+                self._collect(self._player, self._last_pull_s)
+
+    def take(self, most_bytes: int, timeout_s: float) -> bytes:
+        with self._changed:
+            frames = self._take_now(most_bytes)
+            if not frames and self._changed.wait(timeout_s):
+                frames = self._take_now(most_bytes)
+            return frames
+
+    def underflow(self) -> None:
+        with self._changed:
+            if self._player is not None:
+                self._player.count_device_gap()
+
+    def lost(self, reason: str) -> None:
+        with self._changed:
+            if self._player is not None and self._utterance is not None:
+                self._report("lost", n=self._utterance.number, message=reason, frames=self._player.played_frames)
+                self._player = None
+        self._device.distrust()
+
+    def _take_now(self, most_bytes: int) -> bytes:
+        self._last_pull_s = time.perf_counter()
+        if self._player is None:
+            return b""
+        frames = self._player.take(most_bytes)
+        self._collect(self._player, self._last_pull_s)
+        return frames
+
+    # --- what the player noticed: called with the lock held ----------------------------------------------------
+
+    def _is_current(self, number: int) -> bool:
+        return self._utterance is not None and self._utterance.number == number
+
+    def _collect(self, player: Player, now_s: float, *, cut_off: bool = False) -> None:
+        assert self._utterance is not None
+        while player.events:
+            self._report_event(player.events.popleft(), player, self._utterance, now_s, cut_off)
+        if player.state is PlayerState.ENDED and self._player is player:
+            self._player = None
+            self._idle_since_s = now_s
+            self._changed.notify_all()
+
+    def _report_event(
+        self, event: PlayerEvent, player: Player, utterance: Utterance, now_s: float, cut_off: bool
+    ) -> None:
+        fmt = utterance.fmt
+        left_at = now_s
+        if self._device.keeps_time:  # elsewhere all of a block leaves at once
+            left_at += fmt.seconds(event.block_offset_frames)
+        more: dict[str, Any] = {}
+        if event.type in (PlaybackEventType.UNDERRUN, PlaybackEventType.RESUMED):
+            more["gap_s"] = fmt.seconds(event.gap_frames)
+        elif event.type is PlaybackEventType.ENDED:
+            unheard = max(0, fmt.frames_in(self._device.latency_s) - player.silent_frames) if cut_off else 0
+            more["heard_frames"] = max(0, event.frame - unheard)
+            more["underruns"] = player.underruns
+        self._report(
+            event.type.value,
+            n=utterance.number,
+            frames=event.frame,
+            left_at_s=left_at,
+            heard_at_s=left_at + self._device.latency_s,
+            **more,
+        )
+
+    def _report(self, event: str, **fields: Any) -> None:
+        self._reports.put({"event": event, **fields})
+
+    # --- reports: their own thread -----------------------------------------------------------------------------
+
+    def _report_forever(self) -> None:
+        while True:
+            try:
+                report = self._reports.get(timeout=TICK_S)
+            except Empty:
+                self._tick()
+                continue
+            if report is None:
+                return
+            if report["event"] == "ended":
+                self._close_file(report["n"])
+            self._send(report)
+
+    def _close_file(self, number: int) -> None:
+        """The last block must be in the file before anybody is told that it is; the next one's file stays open."""
+        self._device.close_if(lambda: not self._device.keeps_time and self._is_current(number))
+
+    def _tick(self) -> None:
+        self._device.close_if(self._is_idle)
+        with self._changed:
+            waiting = self._player is not None and self._player.needs_device
+            silent = waiting and time.perf_counter() - self._last_pull_s > SILENT_DEVICE_S
+        if silent:
+            self.lost("the sound device stopped asking for sound")
+
+    def _is_idle(self) -> bool:
+        with self._changed:
+            return self._player is None and time.perf_counter() - self._idle_since_s > IDLE_CLOSE_S

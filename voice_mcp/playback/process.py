@@ -1,0 +1,90 @@
+"""The audio process: commands in on standard input, reports out on standard output, sound in between.
+
+It imports nothing it does not need (no MCP, no HTTP, no numpy), and ends with its parent: when standard input closes,
+for whatever reason, it fades out and is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from voice_mcp.playback.device import LoadBackend
+from voice_mcp.playback.output import Output, Utterance
+from voice_mcp.playback.player import BufferPolicy
+from voice_mcp.playback.wire import Command, Unpacker
+from voice_mcp.types import PcmFormat
+
+READ_BYTES = 1 << 16
+
+
+def run(load_backend: LoadBackend) -> None:
+    """Serve until standard input ends. Never returns."""
+    commands, reports = _claim_pipes()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the parent decides what it means
+    sys.setswitchinterval(0.001)  # the device's thread must not queue behind 5 ms of somebody else's bytecode
+    gc.freeze()
+    gc.disable()
+
+    def send(report: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a parent that is gone is noticed on standard input
+            _write_all(reports, json.dumps(report).encode() + b"\n")
+
+    output = Output(load_backend, send)
+    unpacker = Unpacker()
+    while data := os.read(commands, READ_BYTES):
+        for command, payload in unpacker.feed(data):
+            _obey(output, command, payload)
+    output.close()
+    os._exit(0)  # PortAudio's own exit handler can hang on a sound server that is gone
+
+
+def _claim_pipes() -> tuple[int, int]:
+    """Keep the two pipes for ourselves: whatever a library prints must reach neither of them.
+
+    What native code prints goes nowhere (ALSA alone says dozens of lines about cards that are not there); a Python
+    traceback still reaches the log.
+    """
+    commands, reports, log = os.dup(0), os.dup(1), os.dup(2)
+    sys.stderr = os.fdopen(log, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    return commands, reports
+
+
+def _obey(output: Output, command: Command, payload: bytes) -> None:
+    if command is Command.AUDIO:
+        output.push(payload)
+        return
+    fields = json.loads(payload)
+    if command is Command.BEGIN:
+        output.begin(_utterance(fields))
+    elif command is Command.FINISH:
+        output.finish(fields["n"])
+    elif command is Command.STOP:
+        output.stop(fields["n"])
+    elif command is Command.DEVICES:
+        output.list_devices(tuple(fields["backends"]))
+
+
+def _utterance(fields: dict[str, Any]) -> Utterance:
+    return Utterance(
+        number=fields["n"],
+        fmt=PcmFormat(fields["rate_hz"], fields["channels"]),
+        backends=tuple(fields["backends"]),
+        device=fields["device"],
+        path=fields["path"],
+        policy=BufferPolicy(fields["start_s"], fields["rebuffer_s"], fields["most_s"]),
+    )
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,61 @@
+"""The pipe between the server and the audio process: one byte of kind, four of length, then the payload.
+
+Audio goes as it is, everything else as JSON. Both sides run the same release on the same machine, so there is no
+version to negotiate.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any
+
+_HEADER = struct.Struct("<BI")
+
+
+class Command(IntEnum):
+    """What the server says to the audio process."""
+
+    BEGIN = 1
+    """A new utterance: its number, format, device and buffer policy."""
+    AUDIO = 2
+    """Frames of the current utterance, raw."""
+    FINISH = 3
+    """No more frames will come."""
+    STOP = 4
+    """Fade out at once."""
+    DEVICES = 5
+    """Which devices are there?"""
+
+
+def pack(command: Command, payload: bytes | memoryview) -> bytes:
+    """One message, ready to be written."""
+    return b"".join((_HEADER.pack(command, len(payload)), payload))
+
+
+def pack_json(command: Command, **fields: Any) -> bytes:
+    """One message with a JSON payload."""
+    return pack(command, json.dumps(fields).encode())
+
+
+class Unpacker:
+    """Cuts a byte stream into messages; takes the stream in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[Command, bytes]]:
+        """Take the next bytes; yield the messages that are now whole."""
+        self._pending += data
+        start = 0
+        while len(self._pending) - start >= _HEADER.size:
+            kind, size = _HEADER.unpack_from(self._pending, start)
+            end = start + _HEADER.size + size
+            if len(self._pending) < end:
+                break
+            payload = bytes(self._pending[start + _HEADER.size : end])
+            start = end
+            yield Command(kind), payload
+        del self._pending[:start]

@@ -1,0 +1,262 @@
+"""Every seam of the house. Read this first.
+
+    text ─▶ SpeechEngine.open() ─▶ SpeechStream ─▶ Decoder ─▶ Speakers.begin() ─▶ Playback ═ pipe ═▶ OutputBackend
+
+Whatever stands behind one of these can be replaced by one new file: an engine in ``tts/``, a codec in ``codecs/``, a
+sound backend in ``backends/``. Left of the pipe everything is asyncio and may wait; right of it, in the audio process,
+everything is pulled by the sound card and never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from voice_mcp.types import PcmFormat, PlaybackEvent, SpeechRequest, Voice, WordMark
+
+
+class SpeechStream(Protocol):
+    """One segment of speech while it arrives. Iterate it once, then close it."""
+
+    @property
+    def engine(self) -> str:
+        """What speaks: ``espeak``, ``tone``, or the host of an endpoint."""
+        ...
+
+    @property
+    def voice(self) -> str:
+        """The voice that really speaks."""
+        ...
+
+    @property
+    def encoding(self) -> str:
+        """What the bytes should be: ``pcm``, ``wav``, ..."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """What the sender called the bytes (Content-Type); empty when it said nothing."""
+        ...
+
+    @property
+    def pcm_format(self) -> PcmFormat | None:
+        """The shape of the bytes if they are raw PCM; None when the bytes must say it themselves."""
+        ...
+
+    @property
+    def word_marks(self) -> Sequence[WordMark]:
+        """Where the words of what has arrived so far begin; empty for engines that do not say."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The audio in order, in blocks of any size.
+
+        Raises:
+            EngineError: The engine failed; what was yielded before is good.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop the synthesis and let go of its connection or thread. May be called twice."""
+        ...
+
+
+class SpeechEngine(Protocol):
+    """Something that turns text into audio. One file in ``tts/`` each."""
+
+    @property
+    def name(self) -> str:
+        """``espeak``, ``tone``, or the host of an endpoint."""
+        ...
+
+    @property
+    def expected_format(self) -> PcmFormat:
+        """What its audio will most likely be, so that the device can be opened before it arrives."""
+        ...
+
+    def knows_voice(self, name: str) -> bool | None:
+        """Whether it has the voice ``name``, without asking anybody; None when it cannot tell."""
+        ...
+
+    async def open(self, request: SpeechRequest) -> SpeechStream:
+        """Start to speak one segment.
+
+        Raises:
+            EngineError: It cannot.
+            UnknownVoice: It does not have ``request.voice``.
+        """
+        ...
+
+    async def voices(self) -> list[Voice]:
+        """Every voice it has.
+
+        Raises:
+            EngineError: It cannot say.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything. The engine is not used afterwards."""
+        ...
+
+
+class Decoder(Protocol):
+    """Bytes in, frames out. One file in ``codecs/`` each.
+
+    The output does not depend on how the input was cut.
+    """
+
+    @property
+    def format(self) -> PcmFormat | None:
+        """The shape of what comes out; None until enough has gone in to know."""
+        ...
+
+    def decode(self, data: bytes) -> bytes:
+        """Take the next bytes; return the whole frames that are now known.
+
+        Raises:
+            CodecError: The bytes are not what this decoder reads.
+        """
+        ...
+
+    def flush(self) -> bytes:
+        """No more bytes will come; return what is left.
+
+        Raises:
+            CodecError: The stream ended where no valid stream can end.
+        """
+        ...
+
+
+PlaybackListener = Callable[[PlaybackEvent], None]
+"""Told what happens to the sound, on the event loop; returns at once and never raises."""
+
+
+class Playback(Protocol):
+    """One run of frames on its way to the ear."""
+
+    @property
+    def format(self) -> PcmFormat:
+        """The shape of what ``write`` takes."""
+        ...
+
+    async def opened(self) -> PlaybackEvent:
+        """Wait until the device is open.
+
+        Raises:
+            DeviceUnavailable: There is none that can be.
+            AudioProcessLost: The audio process is gone.
+        """
+        ...
+
+    async def write(self, frames: bytes) -> None:
+        """Hand over the next frames; waits while enough is on its way (VOICEMODE_STREAM_MAX_BUFFER).
+
+        Raises:
+            PlaybackError: The device could not be opened, or the audio process is gone.
+        """
+        ...
+
+    def finish(self) -> None:
+        """No more frames will come."""
+        ...
+
+    def stop(self) -> None:
+        """Silence, now. Returns at once; ``wait`` tells what was heard."""
+        ...
+
+    async def wait(self) -> PlaybackEvent:
+        """Wait until the last frame has been heard, or the stop has taken effect.
+
+        Raises:
+            PlaybackError: The device could not be opened, or the audio process is gone.
+        """
+        ...
+
+
+class Speakers(Protocol):
+    """Where sound goes: the link to the audio process."""
+
+    async def begin(self, fmt: PcmFormat, listener: PlaybackListener, *, path: Path | None = None) -> Playback:
+        """Start a run of frames; the device opens while the caller fetches them. One run at a time.
+
+        Args:
+            fmt: The shape of the frames.
+            listener: Told what happens.
+            path: Write a WAV file here, as fast as the frames come, instead of playing.
+
+        Raises:
+            AudioProcessLost: The audio process cannot be started.
+        """
+        ...
+
+
+class OutputStream(Protocol):
+    """An open sound device. Lives in the audio process."""
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds between a frame's leaving for the device and its being heard, as the device reports it."""
+        ...
+
+    @property
+    def period_frames(self) -> int:
+        """Frames the device takes at a time, or the most it takes at once."""
+        ...
+
+    def close(self) -> None:
+        """Stop at once and let go of the device."""
+        ...
+
+
+class OutputBackend(Protocol):
+    """A way to reach sound devices. One file in ``backends/`` each; lives in the audio process."""
+
+    name: str
+
+    def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
+        """Open a device and start to pull frames from ``source``.
+
+        Args:
+            fmt: What ``source`` gives.
+            device: A device's name, or part of it; None for the default.
+            path: Where a backend that writes a file writes it; others ignore it.
+            source: What is pulled, from the device's own thread.
+
+        Raises:
+            DeviceUnavailable: There is no such device, or it cannot be opened.
+        """
+        ...
+
+    def devices(self) -> list[str]:
+        """The names of the output devices there are, the default first."""
+        ...
+
+
+class FrameSource(Protocol):
+    """What a device pulls from: the player. Called from the device's thread; never waits."""
+
+    def render(self, out: memoryview) -> None:
+        """Fill ``out`` (bytes, whole frames) with the next frames, and with silence where there are none."""
+        ...
+
+    def underflow(self) -> None:
+        """The device says that it ran dry by itself."""
+        ...
+
+    def take(self, most_bytes: int, timeout_s: float) -> bytes:
+        """The next frames there are, for sinks that keep no time; the one call that waits, and bounded.
+
+        Returns:
+            At most ``most_bytes`` bytes; empty when ``timeout_s`` seconds brought none.
+        """
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The device is gone."""
+        ...
+
+
+ProgressListener = Callable[[float, float | None, str], None]
+"""Called with seconds spoken so far, estimated seconds in all, and the sentence being spoken."""

@@ -1,0 +1,172 @@
+"""The MCP server: what it says of itself, what it offers, when it loads, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Protocol
+
+from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from voice_mcp import __version__
+from voice_mcp.core.conversation import check_conversation_id
+from voice_mcp.core.session import Session
+from voice_mcp.core.status import conversation_record, status_record, voices_record
+from voice_mcp.errors import InvalidConversationId, VoiceError
+from voice_mcp.tools.converse import add_converse
+from voice_mcp.tools.speak import add_speak
+
+INSTRUCTIONS = """You can speak to the user. Use `speak` to tell them something while you go on working, and \
+`converse` to ask something and get the answer. Speak when the user talks with you by voice, asked to be told, or may \
+be away from the screen: a result, a question that blocks you, a problem. Keep it short, the way people talk: one to \
+three sentences, the point first. Do not read out code, tables or long lists; say what they mean. What you speak need \
+not be repeated in the chat in full. If a result says `interrupted`, the user stopped you: they know only `heard`. If \
+it has a `note`, pass it on when it matters to them."""
+
+LogLevel = Literal["DEBUG", "WARNING"]
+
+WARM_UP_AFTER_LISTING_S = 0.05
+"""The host gets its answer first; then what the first words need is loaded."""
+WARM_UP_ANYWAY_S = 2.0
+"""For hosts that never list the tools."""
+LAST_WORDS_S = 0.8
+"""How long a signal leaves for silence and records before the process is ended regardless."""
+
+
+class House(Protocol):
+    """What the server needs of the house it is the door of."""
+
+    @property
+    def session(self) -> Session:
+        """What the tools work with."""
+        ...
+
+    @property
+    def audio_process_id(self) -> int | None:
+        """The audio process, while it runs."""
+        ...
+
+    async def aclose(self) -> None:
+        """Silence, complete the records, let everything go."""
+        ...
+
+
+def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer[House]:
+    """The server of one house, ready to run on any transport."""
+    session = house.session
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[House]) -> AsyncIterator[House]:
+        anyway = asyncio.get_running_loop().call_later(WARM_UP_ANYWAY_S, session.warm_up)
+        try:
+            yield house
+        finally:
+            anyway.cancel()
+            await asyncio.shield(house.aclose())
+
+    async def warm_up_after_listing(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if ctx.method == "tools/list":
+            asyncio.get_running_loop().call_later(WARM_UP_AFTER_LISTING_S, session.warm_up)
+        return result
+
+    server = MCPServer[House](
+        "voice-mcp",
+        title="Voice",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        middleware=[warm_up_after_listing],
+        log_level=log_level,
+    )
+    add_speak(server, session)
+    add_converse(server, session)
+    _add_resources(server, house)
+    _add_prompt(server)
+    return server
+
+
+async def serve_stdio(house: House) -> None:
+    """Serve on standard input and output until it closes or a signal comes."""
+    debug = logging.getLogger().isEnabledFor(logging.DEBUG)
+    server = create_server(house, log_level="DEBUG" if debug else "WARNING")
+    _end_well_on_signals(house)
+    await server.run_stdio_async()
+
+
+def _add_resources(server: MCPServer[House], house: House) -> None:
+    session = house.session
+
+    @server.resource("voice://voices", title="Voices", mime_type="application/json")
+    async def voices() -> str:
+        """Every voice of every engine that can be asked."""
+        return _as_json(await voices_record(session.speaker.roster))
+
+    @server.resource("voice://status", title="Status", mime_type="application/json")
+    async def status() -> str:
+        """Who can speak, who is resting and why, who speaks now, where records go."""
+        return _as_json(status_record(session.speaker, session.conversation_id, audio_process=house.audio_process_id))
+
+    @server.resource("voice://conversations/{id}", title="Conversation", mime_type="application/json")
+    async def conversation(id: str) -> str:
+        """What was said and heard in one conversation, in order."""
+        try:
+            check_conversation_id(id)
+            record = await asyncio.to_thread(conversation_record, session.conversations, session.archive.root, id)
+        except InvalidConversationId as exc:
+            raise ResourceNotFoundError(exc.advice) from exc
+        except VoiceError as exc:
+            raise ResourceError(exc.advice) from exc
+        if not record["exchanges"]:
+            raise ResourceNotFoundError(f"There is no conversation {id}.")
+        return _as_json(record)
+
+
+def _add_prompt(server: MCPServer[House]) -> None:
+    @server.prompt(title="Talk with me")
+    def converse(topic: str = "") -> str:
+        """Start a spoken conversation."""
+        about = f" about {topic}" if topic else ""
+        return (
+            f"Let us talk{about}. Use the converse tool: greet me in one short sentence and ask one question, then go "
+            "on from my answers, one question at a time, until I say that we are done."
+        )
+
+
+def _end_well_on_signals(house: House) -> None:
+    """Silence and records first, then the exit that the SDK would not find (its reader waits for input for ever)."""
+    loop = asyncio.get_running_loop()
+    endings: list[asyncio.Task[None]] = []  # so that the end is not collected before it is over
+
+    async def end(number: int) -> None:
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await house.aclose()
+        finally:
+            sys.stderr.flush()
+            os._exit(128 + number)
+
+    def begin_end(number: int) -> None:
+        if not endings:
+            endings.append(asyncio.ensure_future(end(number)))
+
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            loop.add_signal_handler(number, begin_end, number)
+        except NotImplementedError:  # Windows: no loop-level handlers; the plain one runs in the main thread
+            signal.signal(number, lambda received, frame: loop.call_soon_threadsafe(begin_end, received))
+
+
+def _as_json(record: object) -> str:
+    return json.dumps(record, ensure_ascii=False, indent=1, default=str)

@@ -1,0 +1,289 @@
+"""The settings: every VOICEMODE_ variable, read once, checked, frozen. The only reader of the environment.
+
+Where a value comes from, first match wins: the environment, ``.env`` in the working folder,
+``~/.voicemode/voicemode.env``, the default. A bad value is an error that names the variable, the value and what is
+allowed; a misspelt name is reported with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from voice_mcp.errors import SettingsError
+
+PREFIX = "VOICEMODE_"
+HOME_FILE = Path("~/.voicemode/voicemode.env")
+PROJECT_FILE = Path(".env")
+OPENAI_HOST = "api.openai.com"
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+"""A value written as ``a,b,c``."""
+
+
+class Core(BaseModel):
+    """Where things are kept, and what is kept."""
+
+    base_dir: Path = Field(Path("~/.voicemode"), description="The folder everything is kept in.")
+    debug: bool = Field(False, description="Log everything to stderr, and keep all audio and transcripts.")
+    save_audio: bool = Field(False, description="Keep the audio of every utterance.")
+    save_transcriptions: bool = Field(False, description="Keep the text of every utterance next to its audio.")
+    save_all: bool = Field(False, description="Keep audio and transcripts.")
+    event_log_enabled: bool = Field(True, description="Write the event log.")
+    event_log_dir: Path | None = Field(None, description="Where the event log goes, if not below the base folder.")
+    conversation_log_enabled: bool = Field(True, description="Write what was said and heard.")
+    retention_days: int = Field(30, ge=0, le=36_500, description="Delete records older than this; 0 keeps them.")
+    offline: bool = Field(False, description="Talk to no endpoint outside this machine.")
+    call_limit_s: float = Field(50.0, gt=0, le=3600, description="Longest a call to converse takes, in seconds.")
+
+    @field_validator("base_dir", "event_log_dir")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        try:
+            return value.expanduser() if value is not None else None
+        except RuntimeError as exc:
+            raise ValueError(f"{str(value)!r} is below the home folder of nobody; write the whole path") from exc
+
+    @property
+    def keeps_audio(self) -> bool:
+        """Whether audio is saved."""
+        return self.save_audio or self.save_all or self.debug
+
+    @property
+    def keeps_transcripts(self) -> bool:
+        """Whether texts are saved next to the audio."""
+        return self.save_transcriptions or self.save_all or self.debug
+
+
+class SpeechOut(BaseModel):
+    """Who speaks, and how."""
+
+    tts_base_urls: CommaList = Field(
+        ("http://127.0.0.1:8880/v1", f"https://{OPENAI_HOST}/v1"),
+        description="OpenAI-compatible speech endpoints, in the order they are asked.",
+    )
+    tts_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="One key per endpoint, in the same order; may be empty (key1,,key3)."
+    )
+    tts_voices: CommaList = Field(
+        ("af_sky", "alloy"),
+        validation_alias=AliasChoices("voicemode_tts_voices", "voicemode_voices"),
+        description="Voices in order of preference; the first an engine has is used. Also VOICEMODE_VOICES.",
+    )
+    tts_models: CommaList = Field(("tts-1",), description="One model per endpoint; the last one is used for the rest.")
+    tts_speed: float = Field(1.0, ge=0.25, le=4.0, description="Speed; 1.0 is normal.")
+    tts_audio_format: Literal["pcm", "wav"] = Field("pcm", description="What endpoints are asked to send.")
+    tts_engine: Literal["auto", "openai", "espeak", "tone"] = Field(
+        "auto",
+        description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
+    )
+
+    @field_validator("tts_base_urls", "tts_api_keys", "tts_voices", "tts_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("tts_voices", "tts_models")
+    @classmethod
+    def _drop_empty(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(value for value in values if value)
+
+    @field_validator("tts_base_urls")
+    @classmethod
+    def _check_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not _is_web_address(url):
+                raise ValueError(f"{url!r} is not an http:// or https:// address")
+        return tuple(url.rstrip("/") for url in urls)
+
+
+class Streaming(BaseModel):
+    """How sound flows."""
+
+    stream_chunk_size: int = Field(
+        4096, ge=2, le=1 << 20, description="Largest piece handed to the audio process at once, in bytes."
+    )
+    stream_buffer_ms: float = Field(
+        150.0, ge=0, le=5000, description="Most that is collected before sound starts, in milliseconds."
+    )
+    stream_max_buffer: float = Field(
+        2.0, ge=0.1, le=60, description="Most that is held ahead of the ear, in seconds; then reading pauses."
+    )
+    stream_stall_timeout: float = Field(
+        3.0, gt=0, le=120, description="Seconds without a byte after which an endpoint counts as hung."
+    )
+
+
+class Devices(BaseModel):
+    """Where sound goes."""
+
+    audio_output: Literal["auto", "sounddevice", "miniaudio", "file", "null"] = Field(
+        "auto", description="auto: sounddevice, else miniaudio, else a file; null keeps time and makes no sound."
+    )
+    output_device: str | None = Field(None, description="Name of the output device, or part of it.")
+
+
+class Settings(Core, SpeechOut, Streaming, Devices, BaseSettings):
+    """Everything that can be set; each part of the house takes only its own section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="openai_api_key", description=f"Key for {OPENAI_HOST}, and for no other host."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place settings come from."""
+
+    label: str
+    """``environment``, or the file."""
+    names: frozenset[str]
+    """The variables it gives a value, in capitals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting as a person sees it."""
+
+    name: str
+    """The variable."""
+    value: str
+    """Its value as text, secrets masked."""
+    source: str
+    """``environment``, the file it came from, or ``default``."""
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, where each came from, and what looked wrong."""
+
+    settings: Settings
+    origins: tuple[Origin, ...]
+    warnings: tuple[str, ...]
+
+
+def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE) -> LoadedSettings:
+    """Read every source once.
+
+    Raises:
+        SettingsError: A value cannot be used; the message names the variable, the value and what is allowed.
+    """
+    files = [file for file in (home_file.expanduser(), project_file) if file.is_file()]
+    sources = [Source("environment", _names_in(os.environ))]
+    sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
+    try:
+        settings = Settings(_env_file=tuple(files), _env_file_encoding="utf-8")  # type: ignore[call-arg]
+    except ValidationError as exc:
+        raise _settings_error(exc) from exc
+    return LoadedSettings(
+        settings=settings,
+        origins=tuple(_origins(settings, sources)),
+        warnings=tuple(_misspelt(sources)),
+    )
+
+
+def project_path() -> str:
+    """The project the agent works in, as records name it."""
+    return os.environ.get("CLAUDE_PROJECT_DIR") or str(Path.cwd())
+
+
+def setting_names(field_name: str, field: FieldInfo) -> tuple[str, ...]:
+    """The variables that set a field, the documented one first."""
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice).upper() for choice in alias.choices)
+    if isinstance(alias, str):
+        return (alias.upper(),)
+    return (PREFIX + field_name.upper(),)
+
+
+def _read(file: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(file, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError(
+            f"{file} cannot be read: {exc}.", hint="Make it a readable UTF-8 text file, or move it away."
+        ) from exc
+
+
+def _names_in(values: Mapping[str, str | None]) -> frozenset[str]:
+    return frozenset(name.upper() for name, value in values.items() if value)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is none
+        return False
+
+
+def _origins(settings: Settings, sources: Sequence[Source]) -> Iterator[Origin]:
+    for field_name, field in Settings.model_fields.items():
+        names = setting_names(field_name, field)
+        label = next((source.label for source in sources if not source.names.isdisjoint(names)), "default")
+        yield Origin(names[0], _as_text(getattr(settings, field_name)), label, field.description or "")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return ",".join(_as_text(part) for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _misspelt(sources: Sequence[Source]) -> Iterator[str]:
+    given = {name: source.label for source in reversed(sources) for name in source.names}
+    known = [name for field_name, field in Settings.model_fields.items() for name in setting_names(field_name, field)]
+    for name, source in sorted(given.items()):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]}?" if near else "`voice-mcp settings` lists the ones there are."
+            yield f"{name} ({source}) is not a setting; {advice}"
+
+
+def _settings_error(exc: ValidationError) -> SettingsError:
+    first: Any = exc.errors(include_url=False)[0]
+    fields = {
+        name: field
+        for key, field in Settings.model_fields.items()
+        for name in (key.upper(), *setting_names(key, field))
+    }
+    field = fields[str(first["loc"][0]).upper()]
+    key = next(key for key, candidate in Settings.model_fields.items() if candidate is field)
+    name = setting_names(key, field)[0]
+    if first["type"] == "value_error":
+        return SettingsError(f"{name}: {first['ctx']['error']}.")
+    return SettingsError(f"{name} is {first['input']!r}, but it must be {_allowed(field)}.")
+
+
+def _allowed(field: FieldInfo) -> str:
+    """What a field takes, for people."""
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(get_args(field.annotation))
+    kinds: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+    kind = kinds.get(field.annotation, "text")
+    limits = {
+        f"{word} {limit}": None
+        for constraint in field.metadata
+        for attribute, word in (("gt", "above"), ("ge", "from"), ("lt", "below"), ("le", "up to"))
+        if (limit := getattr(constraint, attribute, None)) is not None
+    }
+    return " ".join((kind, *limits))

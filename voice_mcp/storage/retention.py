@@ -1,0 +1,96 @@
+"""What is older than the user wants to keep is removed."""
+
+from __future__ import annotations
+
+import math
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from voice_mcp.errors import StorageError
+from voice_mcp.storage.daily import DailyFiles
+from voice_mcp.storage.files import is_link, list_folder, storage_errors
+from voice_mcp.storage.locking import locked
+from voice_mcp.storage.paths import DataRoot, is_conversation_id
+from voice_mcp.storage.recordings import utterance_number
+
+_FOR_EVER_DAYS = 36_500
+"""From here on the calendar may not reach back far enough."""
+
+
+def remove_old(root: DataRoot, event_files: DailyFiles, days: int, now: datetime) -> int:
+    """Remove recordings, transcripts and logs older than ``days`` days; returns how many files.
+
+    Audio is as old as its last change, a log as its date. Only names the product gives are touched, in its own folders,
+    and no link is followed. Touches the disk: meant for the journal's thread.
+
+    Args:
+        root: The data root.
+        event_files: The event log's files, which VOICEMODE_EVENT_LOG_DIR may have moved.
+        days: VOICEMODE_RETENTION_DAYS; 0, and a century or more, keep everything.
+        now: The present moment, UTC.
+
+    Raises:
+        StorageError: Some could not be removed; the others are.
+    """
+    if not 0 < days < _FOR_EVER_DAYS:
+        return 0
+    oldest = now.astimezone(UTC) - timedelta(days=days)
+    removed, refused = 0, list[OSError]()
+    for path in (*_old_logs(event_files, oldest), *_old_logs(root.exchange_files(), oldest), *_old_audio(root, oldest)):
+        try:
+            path.unlink()
+            removed += 1
+        except FileNotFoundError:
+            continue  # another process removes the same
+        except OSError as exc:
+            refused.append(exc)
+    _remove_empty_folders(root)
+    if refused:
+        raise StorageError(f"{len(refused)} old file(s) could not be removed: {refused[0]}.") from refused[0]
+    return removed
+
+
+def _old_logs(files: DailyFiles, oldest: datetime) -> list[Path]:
+    if not _is_own(files.root, files.folder):
+        return []
+    return [path for day, path in files.days() if day < oldest.date() and _is_file(path)]
+
+
+def _old_audio(root: DataRoot, oldest: datetime) -> list[Path]:
+    paths = [path for folder in _conversation_folders(root) for path in list_folder(folder)]
+    known = [path for path in paths if utterance_number(path.name) is not None]
+    return [path for path in known if _is_file(path, changed_before_s=oldest.timestamp())]
+
+
+def _conversation_folders(root: DataRoot) -> list[Path]:
+    if not _is_own(root.path, root.audio):
+        return []
+    return [path for path in list_folder(root.audio) if is_conversation_id(path.name) and _is_own(root.audio, path)]
+
+
+def _remove_empty_folders(root: DataRoot) -> None:
+    folders = _conversation_folders(root)
+    if not folders:
+        return
+    # Under the lock of the recordings, so that no folder goes between its making and its first file.
+    with locked(root.audio), storage_errors(f"{root.audio} could not be tidied"):
+        for folder in folders:
+            if folder.is_dir() and not list_folder(folder):
+                folder.rmdir()
+
+
+def _is_own(root: Path, folder: Path) -> bool:
+    """Whether ``folder`` is a real folder, reached from ``root`` over real folders."""
+    parts = [folder, *folder.parents]
+    below = parts[: parts.index(root)]
+    return folder.is_dir() and not any(is_link(path) for path in below)
+
+
+def _is_file(path: Path, changed_before_s: float = math.inf) -> bool:
+    """Whether ``path`` is a file and no link, last changed before a moment in seconds since 1970."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:  # another process removed it
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_mtime < changed_before_s

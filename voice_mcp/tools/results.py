@@ -1,0 +1,109 @@
+"""What the tools answer: the shapes of contract section 3, and the same facts in one line of text."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from mcp.types import CallToolResult, TextContent
+from typing_extensions import TypedDict  # pydantic cannot read the one of typing before Python 3.12
+
+from voice_mcp.core.speaking import Spoken
+from voice_mcp.errors import SpeechCutOff, VoiceError
+
+
+class SpeakResult(TypedDict):
+    """How `speak` ended."""
+
+    status: Literal["completed", "interrupted", "queued", "saved"]
+    conversation_id: str
+    utterance_id: str
+    duration_s: float
+    ttfa_ms: float | None
+    underruns: int
+    voice: str | None
+    engine: str | None
+    heard: NotRequired[str]
+    unheard: NotRequired[str]
+    audio_path: NotRequired[str]
+    note: NotRequired[str]
+
+
+class ConverseResult(TypedDict):
+    """How `converse` ended."""
+
+    status: Literal["answered", "no_speech", "listening", "interrupted", "spoken"]
+    response: str | None
+    spoken: SpeakResult | None
+    conversation_id: str
+    language: NotRequired[str]
+    stt_engine: NotRequired[str]
+    listen_s: NotRequired[float]
+    end_of_turn_ms: NotRequired[float]
+    audio_path: NotRequired[str]
+    note: NotRequired[str]
+
+
+def speak_result(spoken: Spoken, notes: list[str]) -> SpeakResult:
+    """The structured result of an utterance; facts that do not apply are left out."""
+    result = SpeakResult(
+        status=spoken.status.value,
+        conversation_id=spoken.conversation_id,
+        utterance_id=spoken.utterance_id,
+        duration_s=spoken.duration_s,
+        ttfa_ms=spoken.ttfa_ms,
+        underruns=spoken.underruns,
+        voice=spoken.voice,
+        engine=spoken.engine,
+    )
+    if spoken.heard is not None and spoken.unheard is not None:
+        result["heard"], result["unheard"] = spoken.heard, spoken.unheard
+    if spoken.audio_path is not None:
+        result["audio_path"] = str(spoken.audio_path)
+    if said := " ".join([*filter(None, [spoken.note]), *notes]):
+        result["note"] = said
+    return result
+
+
+def speak_line(result: SpeakResult) -> str:
+    """The result in one line; never the message itself, which a model would read as a question to itself."""
+    status = result["status"]
+    if status == "queued":
+        return f"Queued ({result['utterance_id']})."
+    who = f"{result['engine']}, voice {result['voice']}" if result["engine"] else "no sound yet"
+    line = {
+        "completed": f"Spoken: {result['duration_s']:.1f} s ({who})",
+        "saved": f"Saved: {result['duration_s']:.1f} s ({who}) in {result.get('audio_path')}",
+        "interrupted": f"Interrupted after {result['duration_s']:.1f} s ({who})",
+    }[status]
+    if result["ttfa_ms"] is not None and status != "saved":
+        line += f", first sound after {result['ttfa_ms']:.0f} ms"
+    if result["underruns"]:
+        line += f", {result['underruns']} gap{'s' if result['underruns'] > 1 else ''}"
+    return f"{line}. {result.get('note', '')}".strip()
+
+
+def converse_line(result: ConverseResult) -> str:
+    """The result in one line."""
+    line = {
+        "answered": f"The user answered: {result['response']}",
+        "no_speech": "The user did not answer.",
+        "listening": "Not finished yet: call converse again without a message.",
+        "interrupted": "Interrupted.",
+        "spoken": "Spoken.",
+    }[result["status"]]
+    return f"{line} {result.get('note', '')}".strip()
+
+
+def answer(line: str, structured: SpeakResult | ConverseResult) -> CallToolResult:
+    """A good result."""
+    return CallToolResult(content=[TextContent(type="text", text=line)], structured_content=dict(structured))
+
+
+def refusal(error: VoiceError) -> CallToolResult:
+    """A failure: what failed, what to do next, and what was heard if anything was."""
+    structured: dict[str, Any] = {"error": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, SpeechCutOff):
+        structured |= {"heard": error.heard, "unheard": error.unheard}
+    return CallToolResult(
+        content=[TextContent(type="text", text=error.advice)], structured_content=structured, is_error=True
+    )

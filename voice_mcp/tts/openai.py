@@ -1,0 +1,136 @@
+"""Any OpenAI-compatible speech endpoint: api.openai.com, Kokoro-FastAPI, speaches, this project's own service, ..."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from voice_mcp.errors import EngineRefused, UnknownVoice
+from voice_mcp.openai_client import Endpoint, SpeechClient, SpeechResponse
+from voice_mcp.settings import OPENAI_HOST
+from voice_mcp.types import PcmFormat, SpeechRequest, Voice, WordMark
+
+OPENAI_PCM = PcmFormat(24_000, 1)
+"""What ``response_format: pcm`` means. Source: OpenAI API reference, Create speech."""
+OPENAI_VOICES = (
+    *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable"),
+    *("marin", "nova", "onyx", "sage", "shimmer", "verse"),
+)
+"""Built-in voices of api.openai.com. Source: OpenAI API reference, Create speech, 2026-11."""
+DEFAULT_VOICE = "alloy"
+"""What OpenAI-compatible servers map to a voice of their own."""
+
+
+class OpenAIEngine:
+    """A ``SpeechEngine`` behind HTTP.
+
+    Args:
+        endpoint: Where to.
+        audio_format: What to ask for: ``pcm`` or ``wav``.
+        stall_s: Seconds without a byte after which the endpoint counts as hung.
+    """
+
+    expected_format = OPENAI_PCM
+
+    def __init__(self, endpoint: Endpoint, *, audio_format: str, stall_s: float) -> None:
+        self._endpoint = endpoint
+        self._audio_format = audio_format
+        self._client = SpeechClient(endpoint, stall_s=stall_s)
+        self._known: frozenset[str] | None = frozenset(OPENAI_VOICES) if self._is_openai else None
+
+    @property
+    def name(self) -> str:
+        return self._endpoint.host
+
+    @property
+    def _is_openai(self) -> bool:
+        return self._endpoint.host == OPENAI_HOST
+
+    def prepare(self) -> None:
+        """Make the client ahead of the first request."""
+        self._client.prepare()
+
+    async def check(self) -> None:
+        """See that the endpoint answers and takes the key.
+
+        Raises:
+            EngineError: It does not.
+        """
+        await self._client.check()
+
+    def knows_voice(self, name: str) -> bool | None:
+        # Servers accept more than they list (mixtures, aliases), so only the list of OpenAI itself can say no.
+        return name in self._known if self._known is not None else None
+
+    async def open(self, request: SpeechRequest) -> _Stream:
+        voice = request.voice or DEFAULT_VOICE
+        fields: dict[str, Any] = {
+            "model": self._endpoint.model,
+            "input": request.text,
+            "voice": voice,
+            "response_format": self._audio_format,
+        }
+        if request.speed != 1.0:
+            fields["speed"] = request.speed
+        if request.instructions:
+            fields["instructions"] = request.instructions
+        try:
+            response = await self._client.open(fields)
+        except EngineRefused as exc:
+            if request.voice and exc.status in (400, 404, 422) and "voice" in exc.message.casefold():
+                raise UnknownVoice(f"{self.name} has no voice named {voice!r}.") from exc
+            raise
+        return _Stream(self.name, voice, self._audio_format, response)
+
+    async def voices(self) -> list[Voice]:
+        if self._is_openai:
+            return [Voice(name, self.name) for name in OPENAI_VOICES]
+        return [voice for entry in await self._client.voices() if (voice := self._voice(entry)) is not None]
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _voice(self, entry: dict[str, Any] | str) -> Voice | None:
+        """Servers list plain names, or objects with an id or a name."""
+        if isinstance(entry, str):
+            return Voice(entry, self.name)
+        name = entry.get("id") or entry.get("name") or entry.get("voice")
+        if not name:
+            return None
+        return Voice(str(name), self.name, str(entry.get("language") or ""), str(entry.get("description") or ""))
+
+
+class _Stream:
+    """A ``SpeechStream`` over an HTTP response."""
+
+    word_marks: Sequence[WordMark] = ()
+
+    def __init__(self, engine: str, voice: str, encoding: str, response: SpeechResponse) -> None:
+        self.engine = engine
+        self.voice = voice
+        self.encoding = encoding
+        self.media_type = response.media_type
+        self._response = response
+
+    @property
+    def pcm_format(self) -> PcmFormat:
+        """What raw PCM from here is: 24 kHz mono, unless the Content-Type says otherwise (``audio/L16;rate=16000``)."""
+        said = _parameters(self.media_type)
+        rate_hz, channels = said.get("rate"), said.get("channels")
+        return PcmFormat(rate_hz or OPENAI_PCM.rate_hz, channels or OPENAI_PCM.channels)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._response)
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _parameters(media_type: str) -> dict[str, int]:
+    """The numeric parameters of a media type."""
+    found: dict[str, int] = {}
+    for part in media_type.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if value.strip().isdecimal() and 0 < int(value) <= 384_000:
+            found[key.strip().lower()] = int(value)
+    return found

@@ -1,0 +1,132 @@
+"""Values in flight: frozen, small, each field with its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+BYTES_PER_SAMPLE = 2
+"""Frames in flight are interleaved signed 16-bit little-endian samples (docs/adr/0003)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFormat:
+    """The shape of a run of PCM bytes: signed 16-bit little-endian, interleaved."""
+
+    rate_hz: int
+    """Frames per second."""
+    channels: int
+    """Samples per frame; 1 is mono."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return BYTES_PER_SAMPLE * self.channels
+
+    def frames(self, size_bytes: int) -> int:
+        """Whole frames in ``size_bytes`` bytes."""
+        return size_bytes // self.frame_bytes
+
+    def seconds(self, frames: int) -> float:
+        """Duration of ``frames`` frames, in seconds."""
+        return frames / self.rate_hz
+
+    def frames_in(self, seconds: float) -> int:
+        """Frames that last ``seconds`` seconds, rounded to the nearest."""
+        return round(seconds * self.rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice an engine can speak with."""
+
+    name: str
+    """What to pass as ``voice``."""
+    engine: str
+    """The engine that has it."""
+    language: str = ""
+    """BCP 47 tag, or empty when the engine does not say."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One segment of text for one engine."""
+
+    text: str
+    voice: str | None = None
+    """A voice name, or None for the engine's default."""
+    speed: float = 1.0
+    """0.25 to 4.0; 1.0 is the voice's normal speed."""
+    instructions: str | None = None
+    """Tone, for models that take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """Where a word of a segment begins in its audio, when the engine says so."""
+
+    start_char: int
+    """Offset of the word in the request's text."""
+    length_chars: int
+    start_s: float
+    """Seconds from the beginning of the segment's audio."""
+
+
+class PlaybackEventType(StrEnum):
+    """What can happen to the sound of an utterance."""
+
+    OPENED = "opened"
+    """The device is open."""
+    FAILED = "failed"
+    """No device could be opened."""
+    STARTED = "started"
+    """The first frame left for the device."""
+    FIRST_AUDIO = "first_audio"
+    """The first frame above the noise floor left."""
+    UNDERRUN = "underrun"
+    """There was a gap."""
+    RESUMED = "resumed"
+    """Sound goes on after a gap."""
+    POSITION = "position"
+    """So many frames have left by now; comes every 40 ms or so."""
+    ENDED = "ended"
+    """The last frame has been heard, or the utterance was stopped."""
+    LOST = "lost"
+    """The device or the audio process is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEvent:
+    """Something that happened to the sound of an utterance, as the audio process saw it."""
+
+    type: PlaybackEventType
+    frames: int = 0
+    """Frames of the utterance that had left for the device before this moment."""
+    left_at_s: float = 0.0
+    """When it left for the device, on the clock of ``Clock.now``."""
+    heard_at_s: float = 0.0
+    """The same with the device's latency added: when it could be heard."""
+    gap_s: float = 0.0
+    """For UNDERRUN and RESUMED: seconds of silence that were inserted."""
+    heard_frames: int = 0
+    """For ENDED: frames that were really heard; less than ``frames`` when the device was cut off."""
+    underruns: int = 0
+    """For ENDED: gaps in all."""
+    backend: str = ""
+    """For OPENED: what the sound goes to."""
+    latency_s: float = 0.0
+    """For OPENED: the device's latency."""
+    message: str = ""
+    """For FAILED and LOST: what went wrong."""
+    hint: str = ""
+    """For FAILED: what to do next."""
+
+
+class SpeechStatus(StrEnum):
+    """How a call to ``speak`` ended."""
+
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+    QUEUED = "queued"
+    SAVED = "saved"
