@@ -12,7 +12,7 @@ from mcp import Client
 
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
-from tests.support.house import exchanges, make_house
+from tests.support.house import everything_in, exchanges, make_house
 from tests.support.pattern import spoken
 from tests.support.ports import refusing_port
 from voice_mcp.app import App
@@ -38,10 +38,6 @@ def era(request: pytest.FixtureRequest) -> str:
 async def say(client: Client, message: str, **arguments: Any) -> Any:
     with anyio.fail_after(20):
         return await client.call_tool("speak", {"message": message, **arguments})
-
-
-def everything_in(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 async def test_the_result_says_what_spoke_and_how_it_went(tmp_path: Path, era: str) -> None:

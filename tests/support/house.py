@@ -28,6 +28,11 @@ def logged_events(base_dir: Path) -> list[dict[str, Any]]:
     return _lines(base_dir / "logs" / "events")
 
 
+def everything_in(folder: Path) -> bytes:
+    """Every byte of every file below a folder."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def _lines(folder: Path) -> list[dict[str, Any]]:
     files = sorted(folder.glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]

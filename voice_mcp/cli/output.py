@@ -10,6 +10,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -113,3 +114,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in flat
     ]
+
+
+def local_time(timestamp: object) -> datetime | None:
+    """A record's time on the clock of this place; None when it is none."""
+    try:
+        moment = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
+    except ValueError:
+        return None
+    return moment.astimezone() if isinstance(moment, datetime) else None
+
+
+def minutes(moment: datetime | None) -> str:
+    """Day, hour and minute."""
+    return "?" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

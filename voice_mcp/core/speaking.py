@@ -410,8 +410,8 @@ class Speech:
         self._utterance.record(self._script.undivided(), spoken.duration_s, metadata)
         if failure is None:
             return spoken
-        if heard:
-            raise SpeechCutOff(failure, heard=heard, unheard=unheard or "") from failure
+        if spoken.duration_s > 0:
+            raise SpeechCutOff(failure, heard=heard or "", unheard=unheard or "") from failure
         raise failure
 
     def _spoken(self, heard: str | None, unheard: str | None) -> Spoken:

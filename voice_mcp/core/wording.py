@@ -95,18 +95,24 @@ def say_code(code: TracedText, out: TracedText) -> None:
 
 def _put(said: str, word: str, line: TracedText, start: int, out: TracedText) -> None:
     """Append ``said`` for the ``word`` at ``start``, keeping the way back exact for the ends that are the same."""
-    head = 0
-    while head < min(len(said), len(word)) and said[head] == word[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(said), len(word)) - head and said[-1 - tail] == word[-1 - tail]:
-        tail += 1
-    middle_end = start + len(word) - tail
+    end = start + len(word)
+    inside = word.find(said)
+    if inside >= 0:
+        out.copy(line, start + inside, start + inside + len(said))
+        out.close(line.end_of(end))
+        return
+    head = _common_start(said, word)
+    tail = _common_start(said[head:][::-1], word[head:][::-1])
     out.copy(line, start, start + head)
-    out.add(said[head : len(said) - tail], line.start_of(start + head), line.end_of(middle_end))
-    if len(said) == head + tail:
-        out.close(line.end_of(middle_end))
-    out.copy(line, middle_end, start + len(word))
+    out.add(said[head : len(said) - tail], line.start_of(start + head), line.end_of(end - tail))
+    out.copy(line, end - tail, end)
+
+
+def _common_start(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return next(
+        (at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
+    )
 
 
 def _after_spaces(text: str, at: int) -> int:

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import ElicitRequestParams, ElicitResult
+
+from tests.support.house import exchanges, make_house
+from voice_mcp.server import create_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["legacy", "2026-07-28"])
+def era(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class User:
+    """Somebody who answers forms in a fixed way, and remembers what was asked."""
+
+    def __init__(self, answer: ElicitResult) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def __call__(self, context: Any, params: ElicitRequestParams) -> ElicitResult:
+        self.asked.append(params.message)
+        return self.answer
+
+
+def typing(text: str) -> User:
+    return User(ElicitResult(action="accept", content={"answer": text}))
+
+
+async def converse(client: Client, **arguments: Any) -> Any:
+    with anyio.fail_after(20):
+        return await client.call_tool("converse", arguments)
+
+
+async def test_the_message_is_spoken_once_and_the_typed_answer_comes_back(tmp_path: Path, era: str) -> None:
+    user = typing("  Blue.  ")
+    server = create_server(make_house(tmp_path))
+    async with Client(server, mode=era, elicitation_callback=user) as client:
+        result = await converse(client, message="Which colour?")
+    said = result.structured_content
+    assert (said["status"], said["response"]) == ("answered", "Blue.")
+    assert said["spoken"]["status"] == "saved"
+    assert "typed" in said["note"]
+    assert user.asked == ["Which colour?"]
+    assert [line["text"] for line in exchanges(tmp_path)] == ["Which colour?"]
+
+
+async def test_without_a_message_it_only_asks(tmp_path: Path, era: str) -> None:
+    user = typing("Go on.")
+    async with Client(create_server(make_house(tmp_path)), mode=era, elicitation_callback=user) as client:
+        result = await converse(client)
+    assert result.structured_content["response"] == "Go on."
+    assert result.structured_content["spoken"] is None
+    assert exchanges(tmp_path) == []
+
+
+@pytest.mark.parametrize("action", ["decline", "cancel"])
+async def test_a_user_who_will_not_answer_is_not_an_error(tmp_path: Path, era: str, action: Any) -> None:
+    user = User(ElicitResult(action=action))
+    async with Client(create_server(make_house(tmp_path)), mode=era, elicitation_callback=user) as client:
+        result = await converse(client, message="Well?")
+    assert not result.is_error
+    assert (result.structured_content["status"], result.structured_content["response"]) == ("no_speech", None)
+
+
+async def test_an_empty_answer_is_no_answer(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era, elicitation_callback=typing(" ")) as client:
+        result = await converse(client, message="Well?")
+    assert result.structured_content["status"] == "no_speech"
+
+
+async def test_a_host_that_cannot_ask_gets_a_clear_error_before_anything_is_said(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        result = await converse(client, message="Anybody there?")
+    assert result.is_error
+    assert result.structured_content["error"] == "listening_unavailable"
+    assert "nothing was said" in result.content[0].text
+    assert exchanges(tmp_path) == []
+
+
+async def test_it_can_speak_without_waiting_for_an_answer_on_any_host(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        result = await converse(client, message="Just so you know.", wait_for_response=False)
+    assert result.structured_content["status"] == "spoken"
+    assert result.structured_content["spoken"]["duration_s"] > 0
+
+
+async def test_a_message_longer_than_the_call_goes_on_being_spoken(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="null", call_limit_s=0.3)
+    async with Client(create_server(house), mode="legacy", elicitation_callback=typing("Yes.")) as client:
+        first = await converse(client, message="This message takes a good while longer than the call may.")
+    assert first.structured_content["status"] == "listening"
+    assert first.structured_content["spoken"]["status"] == "queued"
+    assert "without a message" in first.content[0].text
+
+
+async def test_a_user_who_never_answers_does_not_hold_the_call_for_ever(tmp_path: Path) -> None:
+    class Absent(User):
+        async def __call__(self, context: Any, params: ElicitRequestParams) -> ElicitResult:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    absent = Absent(ElicitResult(action="cancel"))
+    async with Client(create_server(make_house(tmp_path)), mode="legacy", elicitation_callback=absent) as client:
+        result = await converse(client, message="Hello?", listen_duration_max=0.2)
+    assert result.structured_content["status"] == "no_speech"
+    assert "in time" in result.structured_content["note"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"message": None, "wait_for_response": False},
+        {"message": "Hi.", "listen_duration_max": -1},
+        {"message": "Hi.", "listen_duration_min": 1e9},
+    ],
+)
+async def test_arguments_that_make_no_sense_are_refused_before_anything_is_said(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    async with Client(create_server(make_house(tmp_path)), elicitation_callback=typing("Hm.")) as client:
+        result = await converse(client, **arguments)
+    assert result.is_error
+    assert exchanges(tmp_path) == []

@@ -1,0 +1,95 @@
+"""What a host sees of the server before it calls anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mcp import Client
+
+from tests.support.house import make_house
+from tests.support.ports import refusing_port
+from voice_mcp import __version__
+from voice_mcp.server import create_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["legacy", "auto"])
+def era(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_instructions_and_descriptions_fit_what_hosts_read(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        tools = (await client.list_tools()).tools
+        texts = [client.instructions or "", *(tool.description or "" for tool in tools)]
+    assert all(0 < len(text) < 2000 for text in texts)
+    assert sum(map(len, texts)) < 3000
+
+
+async def test_the_tools_take_what_the_contract_says(tmp_path: Path) -> None:
+    async with Client(create_server(make_house(tmp_path))) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert list(tools) == ["speak", "converse"]
+    speak, converse = tools["speak"].input_schema, tools["converse"].input_schema
+    assert list(speak["properties"]) == ["message", "voice", "speed", "instructions", "conversation_id", "wait"]
+    assert speak["required"] == ["message"]
+    assert list(converse["properties"]) == [
+        *("message", "wait_for_response", "voice", "speed", "instructions", "conversation_id"),
+        *("listen_duration_max", "listen_duration_min"),
+    ]
+    assert all("description" in field for tool in (speak, converse) for field in tool["properties"].values())
+
+
+async def test_the_results_have_schemas_with_optional_facts_left_out(tmp_path: Path) -> None:
+    async with Client(create_server(make_house(tmp_path))) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    speak = tools["speak"].output_schema
+    assert speak is not None
+    assert set(speak["properties"]) - set(speak["required"]) == {"heard", "unheard", "audio_path", "note"}
+    assert tools["converse"].output_schema is not None
+
+
+async def test_the_server_says_its_own_name_and_version(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        assert client.server_info is not None
+        assert (client.server_info.name, client.server_info.version) == ("voice-mcp", __version__)
+
+
+async def test_voices_are_listed_by_engine_and_silence_is_explained(tmp_path: Path) -> None:
+    with refusing_port() as port:
+        house = make_house(tmp_path, tts_engine="auto", tts_base_urls=(f"http://127.0.0.1:{port}/v1",))
+        async with Client(create_server(house)) as client:
+            record = json.loads((await client.read_resource("voice://voices")).contents[0].text)  # type: ignore[union-attr]
+    endpoint, espeak = record["engines"]
+    assert "cannot be reached" in endpoint["problem"]
+    assert len(espeak["voices"]) > 100
+
+
+async def test_status_says_who_rests_and_why(tmp_path: Path) -> None:
+    with refusing_port() as port:
+        house = make_house(tmp_path, tts_engine="auto", tts_base_urls=(f"http://127.0.0.1:{port}/v1",))
+        async with Client(create_server(house)) as client:
+            await client.call_tool("speak", {"message": "Hi."})
+            record = json.loads((await client.read_resource("voice://status")).contents[0].text)  # type: ignore[union-attr]
+    endpoint, espeak = record["engines"]
+    assert (endpoint["state"], espeak["state"]) == ("resting", "ready")
+    assert "cannot be reached" in endpoint["problem"]
+    assert record["speaking"] is False
+
+
+@pytest.mark.parametrize("name", ["never-was", "..%2F..%2Fetc", "x" * 70])
+async def test_a_conversation_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
+    async with Client(create_server(make_house(tmp_path))) as client:
+        with pytest.raises(Exception, match=r"conversation|Unknown resource"):
+            await client.read_resource(f"voice://conversations/{name}")
+
+
+async def test_the_prompt_starts_a_conversation(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        prompt = await client.get_prompt("converse", {"topic": "the release"})
+    text = prompt.messages[0].content.text  # type: ignore[union-attr]
+    assert "the release" in text
+    assert "converse" in text
