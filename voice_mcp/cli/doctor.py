@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from voice_mcp.cli.checks import Check, Report, State, examine
+from voice_mcp.cli.examine import examine
 from voice_mcp.cli.house import begin_logging
 from voice_mcp.cli.output import AsJson, print_json, standard_output, visible
+from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.errors import SettingsError
 from voice_mcp.settings import load_settings
 

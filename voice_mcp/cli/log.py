@@ -39,7 +39,9 @@ Lines = Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of th
 JsonLines = Annotated[bool, typer.Option("--json", help="Print the lines as they are in the log.")]
 
 
-def log(follow: Follow = False, conversation: Conversation = None, lines: Lines = 40, as_json: JsonLines = False) -> None:
+def log(
+    follow: Follow = False, conversation: Conversation = None, lines: Lines = 40, as_json: JsonLines = False
+) -> None:
     """Show what happened: requests, first sounds, gaps, errors."""
     settings = read_settings()
     if not settings.event_log_enabled:

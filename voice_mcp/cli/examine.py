@@ -1,0 +1,86 @@
+"""What `voice-mcp doctor` looks at. Every check really does the thing, and every wait is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from voice_mcp import __version__
+from voice_mcp.audio.wav import wav_header
+from voice_mcp.cli.examine_sound import check_sound
+from voice_mcp.cli.examine_speech import check_speech
+from voice_mcp.cli.house import house
+from voice_mcp.cli.report import Check, Report, State
+from voice_mcp.codecs.detect import choose_decoder
+from voice_mcp.errors import CodecError
+from voice_mcp.settings import LoadedSettings
+from voice_mcp.types import PcmFormat
+
+FORMAT = PcmFormat(24_000, 1)
+
+
+async def examine(loaded: LoadedSettings) -> Report:
+    """Look at everything that speaking needs.
+
+    Raises:
+        SettingsError: The settings contradict each other.
+    """
+    folder = await asyncio.to_thread(_check_folder, loaded.settings.base_dir)
+    async with house(loaded.settings) as app:
+        sound, speech = await asyncio.gather(
+            check_sound(app, files_work=folder.state is not State.BROKEN), check_speech(app)
+        )
+    problem = None
+    if not speech.works:
+        problem = "no engine can speak."
+    elif not sound.works:
+        problem = "sound can go nowhere, not even into a file."
+    return Report((_version(), *_settings(loaded), folder, *sound.checks, _codecs(), *speech.checks), problem)
+
+
+def _version() -> Check:
+    python = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    return Check("voice-mcp", State.OK, f"{__version__}, {python}")
+
+
+def _settings(loaded: LoadedSettings) -> list[Check]:
+    if loaded.warnings:
+        hint = "Run `voice-mcp settings` for every name."
+        return [Check("settings", State.WARNING, warning, hint) for warning in loaded.warnings]
+    given = sum(origin.source != "default" for origin in loaded.origins)
+    return [Check("settings", State.OK, f"{given} of {len(loaded.origins)} set, the others at their defaults")]
+
+
+def _check_folder(folder: Path) -> Check:
+    """Whether records can be written. A folder that is not there yet is not made: nobody has spoken yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if existing == folder:
+            with tempfile.TemporaryFile(dir=existing):
+                return Check("data folder", State.OK, f"{folder} can be written")
+        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+            return Check("data folder", State.OK, f"{folder} will be made when it is needed")
+        reason = f"{existing} is not a folder" if not existing.is_dir() else f"{existing} may not be written"
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+    hint = "Set VOICEMODE_BASE_DIR to a folder of yours."
+    return Check("data folder", State.BROKEN, f"{folder} cannot be written: {reason}.", hint)
+
+
+def _codecs() -> Check:
+    frames = bytes(FORMAT.frame_bytes)
+    samples = {"pcm": frames, "wav": wav_header(FORMAT, len(frames)) + frames}
+    try:
+        for name, data in samples.items():
+            decoder = choose_decoder(data, "", name, FORMAT)
+            if decoder.decode(data) + decoder.flush() != frames:
+                return Check("codecs", State.BROKEN, f"{name} does not decode to what went in.", REINSTALL)
+    except CodecError as exc:
+        return Check("codecs", State.BROKEN, exc.message, REINSTALL)
+    return Check("codecs", State.OK, ", ".join(samples))
+
+
+REINSTALL = "Run `pip install --force-reinstall voice-mcp`."
