@@ -19,7 +19,6 @@ from voice_mcp.openai_client import Endpoint, load_sdk
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import SpeechEngine
-from voice_mcp.server import serve_stdio
 from voice_mcp.settings import OPENAI_HOST, Settings, project_path
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
@@ -37,7 +36,8 @@ FIRST_PREBUFFER_S = 0.04
 """What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
 GOODBYE_S = 0.4
 """How long the end of the server may take to silence what speaks and to complete its record."""
-WARM_UP_TEXT = "Loads the Markdown parser, the sentence splitter and their data."
+WARM_UP_TEXT = "# Warm\n\n- *up* `it_all`, https://example.org\n\n|a|b|\n|-|-|\n|1|2|\n\n```sh\nx\n```\n\nOne. Two."
+"""A little of everything, so that the Markdown parser, its patterns and the sentence splitter are loaded."""
 JOURNAL_S = 0.5
 """How long it may take to finish writing."""
 
@@ -121,6 +121,8 @@ class App:
 
 async def serve(settings: Settings) -> None:
     """Be the MCP server on standard input and output until it closes or a signal comes."""
+    from voice_mcp.server import serve_stdio  # 450 ms of mcp, which the command line does without
+
     await serve_stdio(App(settings))
 
 

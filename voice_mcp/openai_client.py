@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import ipaddress
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -265,5 +266,6 @@ def _root(exc: BaseException) -> str:
     """The innermost reason, in few words."""
     while exc.__cause__ is not None or exc.__context__ is not None:
         exc = exc.__cause__ or exc.__context__  # type: ignore[assignment]
-    text = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-    return (text or type(exc).__name__).rstrip(".")
+    # asyncio puts the address where the operating system's words should be.
+    text = os.strerror(exc.errno) if isinstance(exc, OSError) and (exc.errno or 0) > 0 else str(exc)
+    return (text or type(exc).__name__).rstrip(".").lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from voice_mcp.core.status import conversation_record, status_record, voices_rec
 from voice_mcp.errors import InvalidConversationId, VoiceError
 from voice_mcp.tools.converse import add_converse
 from voice_mcp.tools.speak import add_speak
+from voice_mcp.wellformed import repair_input
 
 INSTRUCTIONS = """You can speak to the user. Use `speak` to tell them something while you go on working, and \
 `converse` to ask something and get the answer. Speak when the user talks with you by voice, asked to be told, or may \
@@ -99,6 +101,8 @@ async def serve_stdio(house: House) -> None:
     debug = logging.getLogger().isEnabledFor(logging.DEBUG)
     server = create_server(house, log_level="DEBUG" if debug else "WARNING")
     _end_well_on_signals(house)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin = repair_input(sys.stdin)  # the SDK reads from here and takes no other stream
     await server.run_stdio_async()
 
 

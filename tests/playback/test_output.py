@@ -353,6 +353,16 @@ def test_a_device_that_is_lost_while_idle_is_never_used_again(rig: Rig) -> None:
     assert len(rig.hand.streams) == 2
 
 
+def test_a_device_that_is_lost_while_it_opens_is_never_used_again(rig: Rig) -> None:
+    rig.hand.as_it_opens = lambda source: source.lost("gone already")
+    number = rig.begin()
+    assert rig.wait_for("lost")["n"] == number
+    rig.hand.as_it_opens = lambda source: None
+    rig.play()
+
+    assert len(rig.hand.streams) == 2
+
+
 def test_a_device_that_stops_asking_is_lost_even_when_only_the_end_is_missing(rig: Rig) -> None:
     number = rig.begin()
     rig.output.push(LOUD.tobytes() * PERIOD)

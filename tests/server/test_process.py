@@ -119,6 +119,32 @@ async def test_broken_input_is_answered_or_ignored_and_the_server_goes_on(tmp_pa
         assert answer["structuredContent"]["status"] == "completed"
 
 
+async def test_half_a_character_in_the_message_does_not_cost_the_rest(tmp_path: Path) -> None:
+    async with StdioServer(tmp_path) as server:
+        await server.initialize()
+        call = server.begin_speaking("Half \ud83d of a character.")
+        answer = await server.answer(call)
+        assert answer["result"]["structuredContent"]["status"] == "completed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the sound system away the way Linux finds it")
+async def test_without_any_sound_device_the_speech_is_saved_and_the_note_says_so(tmp_path: Path) -> None:
+    no_sound = {
+        "VOICEMODE_AUDIO_OUTPUT": "auto",
+        "ALSA_CONFIG_PATH": os.devnull,
+        "PULSE_SERVER": f"unix:{tmp_path}/nowhere",
+        "JACK_NO_START_SERVER": "1",
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
+    async with StdioServer(tmp_path / "root", no_sound) as server:
+        await server.initialize()
+        said = (await server.answer(server.begin_speaking("Nobody can hear this.")))["result"]["structuredContent"]
+    assert said["status"] == "saved"
+    assert "saved to a file" in said["note"]
+    assert said["duration_s"] > 0.5
+    assert len(everything_in(Path(said["audio_path"]).parent)) > 10_000
+
+
 async def test_half_a_line_and_then_the_end_is_a_clean_end(tmp_path: Path) -> None:
     async with StdioServer(tmp_path) as server:
         await server.initialize()

@@ -20,7 +20,7 @@ from voice_mcp.core.rendering import Begin, Manner, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.core.utterance import Archive, Utterance
-from voice_mcp.errors import DeviceUnavailable, SpeechCutOff, VoiceError
+from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, SpeechCutOff, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import Playback, ProgressListener, Speakers
 from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType, SpeechStatus
@@ -301,11 +301,14 @@ class Speech:
         await self._open(fmt)
 
     async def _see_device_open(self, fmt: PcmFormat) -> None:
-        """Wait for the device; without one, write a file if that will do."""
+        """Wait for the device; without one, write a file if that will do.
+
+        A sound library that takes the audio process down with it while opening is no device either.
+        """
         assert self._playback is not None
         try:
             await self._playback.opened()
-        except DeviceUnavailable as exc:
+        except (DeviceUnavailable, AudioProcessLost) as exc:
             if not self._speaker.output.file:
                 raise
             path = await self._utterance.reserve_file()

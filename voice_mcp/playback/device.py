@@ -50,6 +50,7 @@ class Device:
             if self._stream is not None and self._key == key and self.keeps_time:
                 return
             self.close()
+            self._key = key  # before it opens: it may be lost in that very moment
             problems: list[DeviceUnavailable] = []
             for backend in backends:
                 try:
@@ -57,7 +58,7 @@ class Device:
                 except DeviceUnavailable as exc:
                     problems.append(exc)
                     continue
-                self._stream, self._key, self.backend = stream, key, backend
+                self._stream, self.backend = stream, backend
                 self.latency_s, self.period_frames = stream.latency_s, stream.period_frames
                 return
         raise DeviceUnavailable(" ".join(problem.message for problem in problems), hint=problems[0].hint)

@@ -121,6 +121,8 @@ class Output:
             if player is not None:
                 player.stop()
                 self._changed.wait_for(lambda: player.state is PlayerState.ENDED, timeout=0.05)
+                player.cut()  # where the device asks for nothing more there is nothing to fade
+                self._collect(player, time.perf_counter())
         if player is not None:
             # The fade is still in the device's buffer; cutting it off there would be heard as a click.
             time.sleep(min(self._device.latency_s, LONG_LATENCY_S))

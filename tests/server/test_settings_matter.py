@@ -1,0 +1,250 @@
+"""Every setting changes something: one test each, named after it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import ElicitResult
+
+from tests.support.behaviour import Behaviour
+from tests.support.endpoint import SpeechEndpoint
+from tests.support.house import exchanges, logged_events, make_house
+from voice_mcp.app import App, link_config, usable_endpoints
+from voice_mcp.errors import SettingsError
+from voice_mcp.server import create_server
+from voice_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def said(house: App, message: str = "Hello there.", **arguments: Any) -> dict[str, Any]:
+    """What `speak` answers in that house."""
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(20):
+            result = await client.call_tool("speak", {"message": message, **arguments})
+    assert not result.is_error, result
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+def age(path: Path, days: float) -> None:
+    moment = path.stat().st_mtime - days * 86_400
+    os.utime(path, (moment, moment))
+
+
+async def test_base_dir_is_where_everything_is_kept(tmp_path: Path) -> None:
+    await said(make_house(tmp_path / "elsewhere"))
+    assert exchanges(tmp_path / "elsewhere")
+
+
+async def test_debug_keeps_audio_and_transcripts(tmp_path: Path) -> None:
+    result = await said(make_house(tmp_path, audio_output="null", debug=True))
+    assert Path(result["audio_path"]).with_suffix(".txt").is_file()
+
+
+async def test_save_audio_keeps_the_audio(tmp_path: Path) -> None:
+    assert "audio_path" not in await said(make_house(tmp_path / "without", audio_output="null"))
+    result = await said(make_house(tmp_path / "with", audio_output="null", save_audio=True))
+    assert Path(result["audio_path"]).is_file()
+
+
+async def test_save_transcriptions_keeps_the_text_next_to_the_audio(tmp_path: Path) -> None:
+    result = await said(make_house(tmp_path, save_transcriptions=True))
+    assert Path(result["audio_path"]).with_suffix(".txt").read_text() == "Hello there."
+
+
+async def test_save_all_keeps_both(tmp_path: Path) -> None:
+    result = await said(make_house(tmp_path, audio_output="null", save_all=True))
+    assert Path(result["audio_path"]).with_suffix(".txt").is_file()
+
+
+async def test_event_log_enabled_can_be_turned_off(tmp_path: Path) -> None:
+    await said(make_house(tmp_path, event_log_enabled=False))
+    assert logged_events(tmp_path) == []
+    assert exchanges(tmp_path)
+
+
+async def test_event_log_dir_moves_the_event_log(tmp_path: Path) -> None:
+    await said(make_house(tmp_path / "root", event_log_dir=tmp_path / "events"))
+    assert list((tmp_path / "events").glob("voicemode_events_*.jsonl"))
+    assert logged_events(tmp_path / "root") == []
+
+
+async def test_conversation_log_enabled_can_be_turned_off(tmp_path: Path) -> None:
+    await said(make_house(tmp_path, conversation_log_enabled=False))
+    assert exchanges(tmp_path) == []
+    assert logged_events(tmp_path)
+
+
+@pytest.mark.parametrize(("retention_days", "kept"), [(30, False), (90, True), (0, True)])
+async def test_retention_days_removes_what_is_older(tmp_path: Path, retention_days: int, kept: bool) -> None:
+    old = Path((await said(make_house(tmp_path)))["audio_path"])
+    age(old, 60)
+    await said(make_house(tmp_path, retention_days=retention_days))
+    assert old.exists() is kept
+
+
+async def test_offline_asks_no_endpoint_beyond_this_machine() -> None:
+    urls = ("http://127.0.0.1:1/v1", "https://speech.example.org/v1")
+    hosts = [endpoint.host for endpoint in usable_endpoints(Settings(tts_base_urls=urls, offline=True))]
+    assert hosts == ["127.0.0.1:1"]
+
+
+async def test_call_limit_s_bounds_converse(tmp_path: Path) -> None:
+    async def answer(context: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"answer": "Yes."})
+
+    house = make_house(tmp_path, audio_output="null", call_limit_s=0.2)
+    async with Client(create_server(house), elicitation_callback=answer) as client:
+        result = await client.call_tool("converse", {"message": "This takes longer than that to say."})
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "listening"
+
+
+async def test_tts_base_urls_are_asked_in_order(tmp_path: Path) -> None:
+    with SpeechEndpoint(Behaviour.refusing(503)) as first, SpeechEndpoint() as second:
+        urls = (first.base_url, second.base_url)
+        result = await said(make_house(tmp_path, tts_engine="openai", tts_base_urls=urls))
+    assert len(first.speech) == len(second.speech) == 1
+    assert result["engine"] == f"{second.host}:{second.port}" or result["engine"] == second.host
+
+
+async def test_tts_api_keys_go_to_their_endpoints(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    await said(
+        make_house(tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,), tts_api_keys=("mine",))
+    )
+    assert speech_endpoint.speech[0].authorization == "Bearer mine"
+
+
+async def test_tts_voices_are_preferred_in_order(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    urls = (speech_endpoint.base_url,)
+    await said(make_house(tmp_path, tts_engine="openai", tts_base_urls=urls, tts_voices=("nova", "alloy")))
+    assert speech_endpoint.speech[0].json["voice"] == "nova"
+    assert (await said(make_house(tmp_path, tts_voices=("nova", "square"))))["voice"] == "square"
+
+
+async def test_tts_models_are_asked_for(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    urls = (speech_endpoint.base_url,)
+    await said(make_house(tmp_path, tts_engine="openai", tts_base_urls=urls, tts_models=("kokoro",)))
+    assert speech_endpoint.speech[0].json["model"] == "kokoro"
+
+
+async def test_tts_speed_changes_how_long_it_takes(tmp_path: Path) -> None:
+    normal = await said(make_house(tmp_path))
+    fast = await said(make_house(tmp_path, tts_speed=2.0))
+    assert fast["duration_s"] == pytest.approx(normal["duration_s"] / 2, rel=0.1)
+
+
+async def test_tts_audio_format_is_what_endpoints_are_asked_for(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    urls = (speech_endpoint.base_url,)
+    await said(make_house(tmp_path, tts_engine="openai", tts_base_urls=urls, tts_audio_format="wav"))
+    assert speech_endpoint.speech[0].json["response_format"] == "wav"
+
+
+@pytest.mark.parametrize("engine", ["tone", "espeak"])
+async def test_tts_engine_chooses_who_speaks(tmp_path: Path, engine: str) -> None:
+    assert (await said(make_house(tmp_path, tts_engine=engine)))["engine"] == engine
+
+
+async def test_tts_engine_openai_without_any_endpoint_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing to speak with"):
+        make_house(tmp_path, tts_engine="openai", tts_base_urls=("https://api.openai.com/v1",))
+
+
+async def test_openai_api_key_makes_openai_worth_asking() -> None:
+    urls = ("https://api.openai.com/v1", "https://other.example.org/v1")
+    (other,) = usable_endpoints(Settings(tts_base_urls=urls))
+    assert (other.host, other.api_key) == ("other.example.org", None)
+    openai, other = usable_endpoints(Settings(tts_base_urls=urls, openai_api_key="sk-1"))
+    assert (openai.api_key, other.api_key) == ("sk-1", None)
+
+
+async def test_stream_chunk_size_bounds_each_piece_without_changing_the_sound(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    assert link_config(Settings(stream_chunk_size=999)).block_bytes == 999
+    house = make_house(tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,), stream_chunk_size=999)
+    result = await said(house)
+    with wave.open(result["audio_path"]) as saved:
+        assert saved.readframes(saved.getnframes()) == speech_endpoint.speech[0].audio
+
+
+async def test_stream_buffer_ms_is_the_most_that_is_collected_before_sound() -> None:
+    assert link_config(Settings(stream_buffer_ms=0)).policy.start_s == 0
+    assert link_config(Settings(stream_buffer_ms=20)).policy.start_s == pytest.approx(0.02)
+    assert link_config(Settings(stream_buffer_ms=1000)).policy.rebuffer_s == pytest.approx(2.0)
+
+
+async def test_stream_max_buffer_bounds_what_is_taken_ahead_of_the_ear(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    assert link_config(Settings(stream_max_buffer=0.1)).ahead_s == pytest.approx(0.1)
+    long = "word " * 80
+    house = make_house(
+        tmp_path,
+        audio_output="null",
+        tts_engine="openai",
+        tts_base_urls=(speech_endpoint.base_url,),
+        stream_max_buffer=0.1,
+    )
+    async with Client(create_server(house)) as client:
+        begun = anyio.Event()
+
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            if progress > 0.5:
+                begun.set()
+
+        async with anyio.create_task_group() as calls:
+
+            async def call() -> None:
+                await client.call_tool("speak", {"message": long}, progress_callback=heard)
+
+            calls.start_soon(call)
+            with anyio.fail_after(10):
+                await begun.wait()
+            # 24 s of audio are on offer, at full speed; a second of it has been taken, what is held, and a socket full.
+            taken = sum(exchange.sent_bytes for exchange in speech_endpoint.speech)
+            calls.cancel_scope.cancel()
+    assert taken < 24 * 48_000
+
+
+async def test_stream_stall_timeout_is_how_long_silence_is_borne(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    speech_endpoint.then(Behaviour(stall_after_bytes=20_000))
+    house = make_house(
+        tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,), stream_stall_timeout=0.3
+    )
+    result = await said(house)
+    with wave.open(result["audio_path"]) as saved:
+        assert saved.readframes(saved.getnframes()) == speech_endpoint.speech[1].audio
+
+
+@pytest.mark.parametrize(("output", "status"), [("file", "saved"), ("null", "completed")])
+async def test_audio_output_is_where_the_sound_goes(tmp_path: Path, output: str, status: str) -> None:
+    assert (await said(make_house(tmp_path, audio_output=output)))["status"] == status
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a machine whose devices are known")
+async def test_output_device_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="miniaudio", output_device="no such device anywhere")
+    async with Client(create_server(house)) as client:
+        result = await client.call_tool("speak", {"message": "Hi."})
+    assert result.is_error
+    assert result.structured_content is not None
+    assert result.structured_content["error"] == "device_unavailable"
+
+
+async def test_no_setting_is_without_a_test() -> None:
+    tested = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    untested = [name for name in Settings.model_fields if not any(test.startswith(name) for test in tested)]
+    assert untested == []
