@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --only-binary=:all:
 
-.PHONY: demo test lint types house check bench docs clean
+.PHONY: demo test lint types house check bench clean
 
 demo: $(VENV)/.runtime  ## start the real server, let a real MCP client call `speak`
 	$(BIN)/voice-mcp demo

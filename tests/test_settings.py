@@ -183,7 +183,7 @@ def test_the_project_is_the_hosts_or_the_working_folder(monkeypatch: pytest.Monk
 
 def test_settings_cannot_be_changed_once_read(sources: Sources) -> None:
     with pytest.raises(ValidationError):
-        sources.settings().tts_speed = 2.0
+        sources.settings().tts_speed = 2.0  # type: ignore[misc]
 
 
 # --- bad values --------------------------------------------------------------------------------------------------

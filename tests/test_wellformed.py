@@ -37,6 +37,6 @@ def test_any_text_comes_through_with_only_its_halves_replaced(text: str) -> None
 @given(st.lists(st.binary(max_size=30)), st.integers(1, 9))
 def test_lines_come_through_however_they_are_read(lines: list[bytes], size: int) -> None:
     source = b"\n".join(lines)
-    reader = io.BufferedReader(WellFormedLines(io.BytesIO(source)))
+    reader = io.BufferedReader(WellFormedLines(io.BytesIO(source).readline))
     read = b"".join(iter(lambda: reader.read(size), b""))
     assert read == b"".join(map(repaired, io.BytesIO(source)))

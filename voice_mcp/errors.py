@@ -109,7 +109,7 @@ class SettingsError(VoiceError):
     """A setting has a value it cannot have."""
 
     code = "bad_setting"
-    hint = "Correct the variable; `voice-mcp settings` shows every setting and where it came from."
+    hint = "Correct it, or unset it to get the default."
 
 
 # --- speech engines ----------------------------------------------------------------------------------------------

@@ -267,5 +267,5 @@ def _root(exc: BaseException) -> str:
     while exc.__cause__ is not None or exc.__context__ is not None:
         exc = exc.__cause__ or exc.__context__  # type: ignore[assignment]
     # asyncio puts the address where the operating system's words should be.
-    text = os.strerror(exc.errno) if isinstance(exc, OSError) and (exc.errno or 0) > 0 else str(exc)
+    text = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno is not None and exc.errno > 0 else str(exc)
     return (text or type(exc).__name__).rstrip(".").lower()

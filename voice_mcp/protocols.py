@@ -25,6 +25,11 @@ class SpeechStream(Protocol):
         ...
 
     @property
+    def model(self) -> str:
+        """The model that speaks; empty for engines that have only one."""
+        ...
+
+    @property
     def voice(self) -> str:
         """The voice that really speaks."""
         ...
@@ -112,6 +117,11 @@ class Decoder(Protocol):
         """The shape of what comes out; None until enough has gone in to know."""
         ...
 
+    @property
+    def decode_errors(self) -> int:
+        """How often so far something damaged was skipped, or replaced by silence; the rest was heard."""
+        ...
+
     def decode(self, data: bytes) -> bytes:
         """Take the next bytes; return the whole frames that are now known.
 
@@ -156,6 +166,10 @@ class Playback(Protocol):
         Raises:
             PlaybackError: The device could not be opened, or the audio process is gone.
         """
+        ...
+
+    def rest(self) -> None:
+        """Nothing more is due for now: the silence that follows is a pause, not a gap. ``write`` goes on."""
         ...
 
     def finish(self) -> None:

@@ -37,7 +37,7 @@ class Core(BaseModel):
     base_dir: Path = Field(Path("~/.voicemode"), description="The folder everything is kept in.")
     debug: bool = Field(False, description="Log everything to stderr, and keep all audio and transcripts.")
     save_audio: bool = Field(False, description="Keep the audio of every utterance.")
-    save_transcriptions: bool = Field(False, description="Keep the text of every utterance next to its audio.")
+    save_transcriptions: bool = Field(False, description="Keep the text of every utterance.")
     save_all: bool = Field(False, description="Keep audio and transcripts.")
     event_log_enabled: bool = Field(True, description="Write the event log.")
     event_log_dir: Path | None = Field(None, description="Where the event log goes, if not below the base folder.")
@@ -104,6 +104,8 @@ class SpeechOut(BaseModel):
         for url in urls:
             if not _is_web_address(url):
                 raise ValueError(f"{url!r} is not an http:// or https:// address")
+            if "@" in urlsplit(url).netloc:
+                raise ValueError("an address holds a user name or password; use VOICEMODE_TTS_API_KEYS instead")
         return tuple(url.rstrip("/") for url in urls)
 
 
@@ -186,7 +188,7 @@ def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE
     sources = [Source("environment", _names_in(os.environ))]
     sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
     try:
-        settings = Settings(_env_file=tuple(files), _env_file_encoding="utf-8")  # type: ignore[call-arg]
+        settings = Settings(_env_file=tuple(files), _env_file_encoding="utf-8")
     except ValidationError as exc:
         raise _settings_error(exc) from exc
     return LoadedSettings(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Protocol
+from collections.abc import Callable
+from typing import cast
 
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair, which is fine
@@ -25,24 +26,16 @@ def repaired(line: bytes) -> bytes:
     return _ESCAPE.sub(lambda match: _REPLACEMENT if match["half"] else match[0], line)
 
 
-class Lines(Protocol):
-    """Anything that gives lines of bytes."""
-
-    def readline(self, size: int = -1, /) -> bytes:
-        """The next line; empty at the end."""
-        ...
-
-
 class WellFormedLines(io.RawIOBase):
     """A byte stream that gives another one's lines, repaired.
 
     Args:
-        lines: Where they come from.
+        read_line: Gives the next line; empty at the end.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, read_line: Callable[[], bytes]) -> None:
         super().__init__()
-        self._lines = lines
+        self._read_line = read_line
         self._pending = memoryview(b"")
 
     def readable(self) -> bool:
@@ -50,7 +43,7 @@ class WellFormedLines(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         if not self._pending:
-            self._pending = memoryview(repaired(self._lines.readline()))
+            self._pending = memoryview(repaired(self._read_line()))
         size = min(len(buffer), len(self._pending))
         buffer[:size] = self._pending[:size]
         self._pending = self._pending[size:]
@@ -59,4 +52,5 @@ class WellFormedLines(io.RawIOBase):
 
 def repair_input(stdin: io.TextIOWrapper) -> io.TextIOWrapper:
     """Standard input as it should be read."""
-    return io.TextIOWrapper(io.BufferedReader(WellFormedLines(stdin.buffer)), encoding="utf-8", errors="replace")
+    read_line = cast("io.BufferedReader", stdin.buffer).readline
+    return io.TextIOWrapper(io.BufferedReader(WellFormedLines(read_line)), encoding="utf-8", errors="replace")

@@ -508,3 +508,28 @@ def test_positions_rise_and_come_every_40_ms_or_block(block: int) -> None:
     assert told == sorted(set(told))
     assert max(b - a for a, b in zip([0, *told], told, strict=False)) <= 320 + block
     assert told[-1] <= 4000
+
+
+def test_a_rest_lets_everything_out_and_the_pause_after_it_is_no_gap() -> None:
+    player = Player(MONO, POLICY)
+    player.push(packed(samples(200)))
+    player.rest()
+    assert heard(player, 240) == samples(200) + [0] * 40
+    assert heard(player, BLOCK) == [0] * BLOCK
+    player.push(packed(samples(200, first=200)))
+    player.push(packed(samples(200, first=400)))
+    assert heard(player, 240) == samples(240, first=200)
+    assert player.underruns == 0
+    assert len(of(player, PlaybackEventType.STARTED)) == 1
+
+
+def test_a_gap_after_a_rest_is_a_gap_again() -> None:
+    player = Player(MONO, POLICY)
+    player.push(packed(samples(100)))
+    player.rest()
+    heard(player, 160)
+    player.push(level(100))
+    heard(player, 160)
+    player.push(level(REBUFFER_FRAMES + 200))
+    heard(player, BLOCK)
+    assert player.underruns == 1

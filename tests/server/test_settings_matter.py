@@ -30,8 +30,8 @@ async def said(house: App, message: str = "Hello there.", **arguments: Any) -> d
         with anyio.fail_after(20):
             result = await client.call_tool("speak", {"message": message, **arguments})
     assert not result.is_error, result
-    assert result.structured_content is not None
-    return result.structured_content
+    structured: dict[str, Any] = result.structured_content
+    return structured
 
 
 def age(path: Path, days: float) -> None:
@@ -58,6 +58,9 @@ async def test_save_audio_keeps_the_audio(tmp_path: Path) -> None:
 async def test_save_transcriptions_keeps_the_text_next_to_the_audio(tmp_path: Path) -> None:
     result = await said(make_house(tmp_path, save_transcriptions=True))
     assert Path(result["audio_path"]).with_suffix(".txt").read_text() == "Hello there."
+    spoken = await said(make_house(tmp_path / "device", audio_output="null", save_transcriptions=True))
+    (alone,) = (tmp_path / "device" / "audio" / spoken["conversation_id"]).iterdir()
+    assert (alone.name, alone.read_text()) == ("0001_tts.txt", "Hello there.")
 
 
 async def test_save_all_keeps_both(tmp_path: Path) -> None:

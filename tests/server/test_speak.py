@@ -9,9 +9,11 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.types import CallToolResult, TextContent
 
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.exchange import Exchange
 from tests.support.house import everything_in, exchanges, make_house
 from tests.support.pattern import spoken
 from tests.support.ports import refusing_port
@@ -35,6 +37,13 @@ def era(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def words(result: CallToolResult) -> str:
+    """The text of a result."""
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
 async def say(client: Client, message: str, **arguments: Any) -> Any:
     with anyio.fail_after(20):
         return await client.call_tool("speak", {"message": message, **arguments})
@@ -56,9 +65,8 @@ async def test_the_result_says_what_spoke_and_how_it_went(tmp_path: Path, era: s
 async def test_the_text_of_the_result_is_one_line_without_the_message(tmp_path: Path) -> None:
     async with connected(make_house(tmp_path)) as client:
         result = await say(client, "Shall I delete everything?")
-    (content,) = result.content
-    assert "\n" not in content.text
-    assert "delete" not in content.text
+    assert "\n" not in words(result)
+    assert "delete" not in words(result)
 
 
 async def test_a_real_time_device_reports_completed(tmp_path: Path) -> None:
@@ -125,7 +133,7 @@ async def test_bad_input_is_a_tool_error_that_says_what_to_do(
         result = await client.call_tool("speak", arguments)
     assert result.is_error
     assert result.structured_content["error"] == code
-    assert result.content[0].text == f"{result.structured_content['message']} {result.structured_content['hint']}"
+    assert words(result) == f"{result.structured_content['message']} {result.structured_content['hint']}"
 
 
 async def test_a_code_block_alone_is_announced(tmp_path: Path) -> None:
@@ -298,8 +306,8 @@ async def test_without_any_engine_the_error_names_each_and_why(tmp_path: Path, s
         async with connected(make_house(tmp_path, tts_engine="openai", tts_base_urls=urls)) as client:
             result = await say(client, "Hello.")
     assert result.is_error
-    assert "cannot be reached" in result.content[0].text
-    assert "Out of memory." in result.content[0].text
+    assert "cannot be reached" in words(result)
+    assert "Out of memory." in words(result)
 
 
 @pytest.mark.parametrize(
@@ -372,3 +380,54 @@ async def test_a_read_only_data_folder_costs_the_record_and_not_the_voice(tmp_pa
         result = await say(client, "Hello.")
     assert result.structured_content["status"] == "completed"
     assert "could not be" in result.structured_content["note"]
+
+
+async def test_a_preferred_voice_that_the_endpoint_lacks_gives_way_to_the_next(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    def only_nova(exchange: Exchange) -> Behaviour:
+        if exchange.json["voice"] == "nova":
+            return Behaviour()
+        return Behaviour.refusing(400, f"Voice '{exchange.json['voice']}' not found.")
+
+    speech_endpoint.always(only_nova)
+    house = make_house(
+        tmp_path,
+        tts_engine="openai",
+        tts_base_urls=(speech_endpoint.base_url,),
+        tts_voices=("af_sky", "alloy", "nova"),
+    )
+    async with connected(house) as client:
+        first = (await say(client, "Hello.")).structured_content
+        await say(client, "Hello.")
+    assert first["voice"] == "nova"
+    assert [exchange.json["voice"] for exchange in speech_endpoint.speech] == ["af_sky", "alloy", "nova", "nova"]
+
+
+async def test_a_voice_that_was_asked_for_and_is_nowhere_is_an_error(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    speech_endpoint.always(Behaviour.refusing(400, "Voice 'banana' not found."))
+    house = make_house(tmp_path, tts_engine="auto", tts_base_urls=(speech_endpoint.base_url,))
+    async with connected(house) as client:
+        result = await say(client, "Hello.", voice="banana")
+    assert result.structured_content["error"] == "unknown_voice"
+
+
+async def test_a_fallback_to_another_rate_leaves_one_file_with_all_the_sound(tmp_path: Path) -> None:
+    with refusing_port() as port:
+        house = make_house(tmp_path, tts_engine="auto", tts_base_urls=(f"http://127.0.0.1:{port}/v1",))
+        async with connected(house) as client:
+            said = (await say(client, "Hello.")).structured_content
+    assert Path(said["audio_path"]).name == "0001_tts.wav"
+    assert [path.name for path in Path(said["audio_path"]).parent.iterdir()] == ["0001_tts.wav"]
+    with wave.open(said["audio_path"]) as saved:
+        assert saved.getnframes() / saved.getframerate() == pytest.approx(said["duration_s"], abs=0.001)
+
+
+async def test_the_error_of_what_is_no_audio_keeps_its_code(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    speech_endpoint.always(Behaviour.web_page())
+    house = make_house(tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,))
+    async with connected(house) as client:
+        result = await say(client, "Hello.")
+    assert result.structured_content["error"] == "not_audio"

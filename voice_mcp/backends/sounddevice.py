@@ -10,7 +10,7 @@ from voice_mcp.types import PcmFormat
 
 PERIOD_S = 0.010
 LATENCY_S = 0.030
-"""Three periods: no gap even with every core busy, while four make PortAudio's calls irregular (benchmarks/README.md)."""
+"""Three periods: no gap even with every core busy; with four PortAudio calls irregularly (benchmarks/README.md)."""
 
 
 class SounddeviceBackend:

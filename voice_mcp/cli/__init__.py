@@ -5,6 +5,9 @@ from __future__ import annotations
 
 def run() -> None:
     """Run the command that was typed, and exit with its code."""
-    from voice_mcp.cli.main import main
+    try:
+        from voice_mcp.cli.main import main
 
-    main()
+        main()
+    except KeyboardInterrupt:  # while it was still loading
+        raise SystemExit(130) from None

@@ -45,8 +45,12 @@ class Captions:
         bar.add_column(justify="right", no_wrap=True)
         total = None if total_s is None else max(total_s, position_s, 0.1)
         known = clock_text(position_s) if total is None else f"{clock_text(position_s)} / {clock_text(total)}"
-        bar.add_row(ProgressBar(total=total, completed=position_s), Text(known, style="dim"))
+        bar.add_row(_bar(total, position_s), Text(known, style="dim"))
         yield bar
+
+
+def _bar(total_s: float | None, position_s: float) -> ProgressBar:
+    return ProgressBar(total=total_s, completed=position_s, complete_style="cyan", finished_style="cyan")
 
 
 def clock_text(seconds: float) -> str:

@@ -113,7 +113,7 @@ class _Demo:
     async def _show_caption(self, progress: float, total: float | None, message: str | None) -> None:
         if message and message != self._caption:
             self._caption = message
-            self._page.add("", f"{progress:5.1f} s  {message}", style="dim")
+            self._page.add(f"{progress:5.1f} s", message, style="dim")
 
     def _show_result(self, result: dict[str, Any]) -> None:
         saved = result["status"] == "saved"
@@ -148,7 +148,7 @@ class _Page:
             self._console.print(f"{label:<{LABEL_CELLS}}{visible(fact)}")
             return
         line = Table.grid()
-        line.add_column(min_width=LABEL_CELLS, style="bold cyan", no_wrap=True)
+        line.add_column(min_width=LABEL_CELLS, style=style or "bold cyan", no_wrap=True)
         line.add_column(overflow="fold")
         line.add_row(label, Text(visible(fact), style=style))
         self._console.print(line)

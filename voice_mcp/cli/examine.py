@@ -56,14 +56,14 @@ def _settings(loaded: LoadedSettings) -> list[Check]:
 
 def _check_folder(folder: Path) -> Check:
     """Whether records can be written. A folder that is not there yet is not made: nobody has spoken yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if existing == folder:
             with tempfile.TemporaryFile(dir=existing):
                 return Check("data folder", State.OK, f"{folder} can be written")
         if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
             return Check("data folder", State.OK, f"{folder} will be made when it is needed")
-        reason = f"{existing} is not a folder" if not existing.is_dir() else f"{existing} may not be written"
+        reason = f"{existing} may not be written" if existing.is_dir() else f"{existing} is not a folder"
     except OSError as exc:
         reason = exc.strerror or str(exc)
     hint = "Set VOICEMODE_BASE_DIR to a folder of yours."

@@ -81,8 +81,8 @@ def _library(entry: DeviceList) -> Check:
         return Check(name, State.WARNING, entry.problem)
     if not entry.names:
         return Check(name, State.OK, "installed; it sees no output device")
-    more = f" and {len(entry.names) - 1} more" if len(entry.names) > 1 else ""
-    return Check(name, State.OK, f"{entry.names[0]}{more}")
+    number = len(entry.names)
+    return Check(name, State.OK, f"{number} output device{'s' if number > 1 else ''}, by default {entry.names[0]}")
 
 
 def _reason(exc: PlaybackError | TimeoutError) -> tuple[str, str]:

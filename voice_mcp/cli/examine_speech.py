@@ -1,4 +1,4 @@
-"""Whether something can speak: engines of this machine say a word to nobody, endpoints are asked whether they answer."""
+"""Whether something can speak: engines of this machine say a word to nobody, endpoints are asked for an answer."""
 
 from __future__ import annotations
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+IN_THE_MESSAGE = ("code", "reason")
+"""What says in one word what a message says in a sentence."""
+
 
 def facts_of(data: object) -> str:
     """The data of an event as a person reads it; what is not known by name is shown as ``name=value``.
@@ -13,7 +16,12 @@ def facts_of(data: object) -> str:
     """
     if not isinstance(data, Mapping):
         return ""
-    facts = [_fact(str(name), value) for name, value in data.items() if value is not None]
+    said = "message" in data
+    facts = [
+        _fact(str(name), value)
+        for name, value in data.items()
+        if value is not None and not (said and name in IN_THE_MESSAGE)
+    ]
     return ", ".join(filter(None, facts))
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from voice_mcp.app import App, build
+from voice_mcp.app import App
 from voice_mcp.cli.output import warn
 from voice_mcp.settings import LoadedSettings, Settings, load_settings
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -43,7 +43,7 @@ async def house(settings: Settings) -> AsyncIterator[App]:
     Raises:
         SettingsError: The settings contradict each other.
     """
-    app = build(settings)
+    app = App(settings)
     try:
         yield app
     finally:

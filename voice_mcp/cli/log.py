@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from voice_mcp.cli.facts import facts_of
 from voice_mcp.cli.house import read_settings
-from voice_mcp.cli.output import local_time, standard_output, visible, warn
+from voice_mcp.cli.output import json_text, local_time, standard_output, visible, warn
 from voice_mcp.events import EventType
 from voice_mcp.storage.paths import DataRoot
 
@@ -133,4 +132,4 @@ def _short(conversation: str) -> str:
 
 
 def _print_as_is(record: Record) -> None:
-    typer.echo(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+    typer.echo(json_text(record))

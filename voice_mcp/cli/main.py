@@ -58,7 +58,10 @@ def build_commands() -> typer.Typer:
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", "-V", is_eager=True, callback=lambda value: _version(value), help="Show it.")
+        bool,
+        typer.Option(
+            "--version", "-V", is_eager=True, callback=lambda value: _version(value), help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """What comes before the command."""

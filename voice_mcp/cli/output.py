@@ -68,7 +68,15 @@ def warn(sentence: str) -> None:
 
 def print_json(value: object) -> None:
     """Print ``value``; what JSON does not know becomes text."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    typer.echo(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """``value`` as JSON that survives the encoding of standard output."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    whole = encoding.lower().replace("-", "") == "utf8"
+    separators = (",", ": ") if indent else (",", ":")
+    return json.dumps(value, ensure_ascii=not whole, indent=indent, separators=separators, default=str)
 
 
 def visible(text: object) -> str:

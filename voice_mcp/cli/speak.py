@@ -17,7 +17,7 @@ from voice_mcp.cli.captions import Captions
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, print_json, standard_output
 from voice_mcp.cli.spoken import failure_record, print_division, print_spoken, spoken_record
-from voice_mcp.cli.text import LiveText, TextSource, WholeText
+from voice_mcp.cli.text import NOTHING_HINT, LiveText, TextSource, WholeText, file_text
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import NothingToSay, SpeechCutOff, VoiceError
@@ -29,7 +29,7 @@ STANDARD_INPUT = "-"
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TEXT]", help="What to say; - takes standard input as it comes.", show_default=False),
+    typer.Argument(metavar="TEXT", help="What to say; - takes standard input as it comes.", show_default=False),
 ]
 TextFile = Annotated[
     Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="Say what is in this file.")
@@ -66,9 +66,10 @@ class Ending:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            if number is not None and task is not None:
-                with contextlib.suppress(NotImplementedError):  # Windows has neither; it ends the process itself
-                    loop.add_signal_handler(number, self._take, number, task)
+            if number is None or task is None or signal.getsignal(number) is signal.SIG_IGN:  # nohup
+                continue
+            with contextlib.suppress(NotImplementedError):  # Windows ends the process itself
+                loop.add_signal_handler(number, self._take, number, task)
 
     def _take(self, number: int, task: asyncio.Task[Spoken]) -> None:
         self._number = number
@@ -115,12 +116,12 @@ def _source(words: list[str], file: Path | None) -> TextSource:
     if file is not None and words:
         raise typer.BadParameter("give a TEXT or a --file, not both", param_hint="--file")
     if file is not None:
-        return WholeText(file) if file.is_file() else LiveText(file)
-    if words == [STANDARD_INPUT] or (not words and not sys.stdin.isatty()):
-        return LiveText(sys.stdin.fileno(), typed=sys.stdin.isatty())
-    if not words:
+        return file_text(file)
+    if words and words != [STANDARD_INPUT]:
+        return WholeText(" ".join(words))
+    if sys.stdin is None or (not words and sys.stdin.isatty()):
         raise typer.BadParameter("give a TEXT, a --file, or - for standard input", param_hint="TEXT")
-    return WholeText(" ".join(words))
+    return LiveText(sys.stdin.fileno(), typed=sys.stdin.isatty())
 
 
 def _captions(source: TextSource, as_json: bool) -> tuple[AbstractContextManager[object], ProgressListener]:
@@ -141,9 +142,9 @@ async def _say(
     """
     ending.watch()
     async with house(settings) as app:
-        manner = app.manner(order.voice, order.speed, order.instructions)
+        manner = app.session.manner(order.voice, order.speed, order.instructions)
         named = order.conversation_id
-        conversation_id = app.conversation_id if named is None else check_conversation_id(named)
+        conversation_id = app.session.conversation_id if named is None else check_conversation_id(named)
         app.warm_up()
         try:
             script, since_s = await source.open(app.clock)
@@ -156,5 +157,5 @@ async def _say(
             speech.stop()
             return await speech.result()
     if spoken.engine is None:
-        raise NothingToSay("There is nothing to say: the text holds no words.", hint="Give a text with a word in it.")
+        raise NothingToSay("There is nothing to say: the text holds no words.", hint=NOTHING_HINT)
     return spoken

@@ -52,7 +52,7 @@ def print_spoken(spoken: Spoken) -> None:
     if interrupted and spoken.engine is None:
         console.print("Stopped before anything was said.", style="yellow")
         return
-    word, style = ("Stopped", "yellow") if interrupted else ("Spoken", "green")
+    word, style = ("Stopped after", "yellow") if interrupted else ("Spoken", "green")
     if spoken.status is SpeechStatus.SAVED:
         word = "Saved"
     line = Text(word, style=f"bold {style}")

@@ -6,10 +6,11 @@ import asyncio
 import codecs
 import logging
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.script import MOST_CHARS, Script
@@ -17,6 +18,8 @@ from voice_mcp.core.textblocks import BlockReader
 from voice_mcp.errors import InvalidInput, NothingToSay
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 READ_BYTES = 4096
 AHEAD_CHARS = 20_000
@@ -52,19 +55,20 @@ class WholeText:
 
     async def open(self, clock: Clock) -> tuple[Script, float]:
         since_s = clock.now()
-        text = self._text if isinstance(self._text, str) else _content(self._text)
-        if len(text) <= MOST_CHARS:
-            return Script.of(text), since_s
-        # An agent that sends a book sent it by mistake; somebody who types a file's name means it.
-        script, reader = Script(), BlockReader()
-        _append(script, reader.push(text))
-        _append(script, reader.flush())
-        script.close()
-        return script, since_s
+        return Script.of(self._text if isinstance(self._text, str) else _content(self._text)), since_s
+
+
+def file_text(path: Path) -> TextSource:
+    """What is in a file: whole, or as it comes where it is a pipe or longer than a message may be.
+
+    An agent that sends a book sent it by mistake; somebody who types a file's name means it.
+    """
+    is_short = path.is_file() and path.stat().st_size <= MOST_CHARS
+    return WholeText(path) if is_short else LiveText(path)
 
 
 class LiveText:
-    """Standard input, a pipe or a terminal, read while what came in before is being spoken.
+    """Standard input, a pipe or a long file, read while what came in before is being spoken.
 
     A daemon thread reads: nothing can wake a thread that waits for input, and none may keep the process from ending.
 
@@ -81,6 +85,7 @@ class LiveText:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._begun = asyncio.Event()
         self._is_empty = True
+        self._never = threading.Event()
 
     async def open(self, clock: Clock) -> tuple[Script, float]:
         loop = asyncio.get_running_loop()
@@ -90,20 +95,21 @@ class LiveText:
             raise NothingToSay("There is nothing to say: the input holds no words.", hint=NOTHING_HINT)
         return self._script, clock.now()
 
-    async def _take(self, data: bytes) -> None:
-        """Take the next bytes, none at the end; returns when there is room for more."""
+    def _take(self, data: bytes) -> None:
+        """Take the next bytes; none are the end."""
         blocks = self._reader.push(self._decoder.decode(data, final=not data))
         if not data or self.typed:
             blocks += self._reader.flush()
-        blocks = [block for block in blocks if block.strip() or not self._is_empty]
-        _append(self._script, blocks)
-        self._is_empty = self._is_empty and not blocks
+        for block in blocks:
+            self._script.append(block)
+        self._is_empty = self._is_empty and not any(map(str.strip, blocks))
         if not data:
             self._script.close()
         if not data or not self._is_empty:
             self._begun.set()
-        while self._script.remaining_chars > AHEAD_CHARS:
-            await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _has_room(self) -> bool:
+        return self._script.remaining_chars <= AHEAD_CHARS
 
     # --- the reading thread ------------------------------------------------------------------------------------
 
@@ -112,7 +118,7 @@ class LiveText:
             for data in self._pieces():
                 self._hand_over(loop, data)
             self._hand_over(loop, b"")
-        except (CancelledError, RuntimeError):
+        except RuntimeError:
             return  # the speech has ended, and its event loop with it
 
     def _pieces(self) -> Iterator[bytes]:
@@ -125,7 +131,20 @@ class LiveText:
             logger.warning("The input could not be read any further: %s.", exc.strerror)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
-        asyncio.run_coroutine_threadsafe(self._take(data), loop).result()
+        _on(loop, partial(self._take, data))
+        while not _on(loop, self._has_room):
+            self._never.wait(LOOK_AGAIN_S)
+
+
+def _on(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
+    """Call ``function`` on the loop's thread, and wait for what it returns.
+
+    Raises:
+        RuntimeError: The loop is closed.
+    """
+    answer: Future[T] = Future()
+    loop.call_soon_threadsafe(lambda: answer.set_result(function()))
+    return answer.result()
 
 
 def _content(path: Path) -> str:
@@ -133,8 +152,3 @@ def _content(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as exc:
         raise InvalidInput(f"{path} cannot be read: {exc.strerror}.", hint="Check its permissions.") from exc
-
-
-def _append(script: Script, blocks: Iterable[str]) -> None:
-    for block in blocks:
-        script.append(block)

@@ -35,6 +35,7 @@ class PcmDecoder:
     def __init__(self, fmt: PcmFormat) -> None:
         self._format = fmt
         self._cutter = FrameCutter(fmt.frame_bytes)
+        self.decode_errors = 0
 
     @property
     def format(self) -> PcmFormat | None:

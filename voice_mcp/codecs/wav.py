@@ -40,6 +40,7 @@ class WavDecoder:
         self._convert: Callable[[bytes], bytes] = bytes
         self._cutter: FrameCutter | None = None
         self._left_bytes: int | None = None
+        self.decode_errors = 0
 
     @property
     def format(self) -> PcmFormat | None:

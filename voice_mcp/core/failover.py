@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voice_mcp.clock import Clock
-from voice_mcp.errors import EngineBusy, EngineError
+from voice_mcp.errors import EngineBusy, VoiceError
 from voice_mcp.protocols import SpeechEngine
 
 FIRST_REST_S = 30.0
@@ -23,7 +23,7 @@ class Health:
     failures: int = 0
     """In a row."""
     resting_until_s: float = 0.0
-    last_error: EngineError | None = None
+    last_error: VoiceError | None = None
 
 
 class Roster:
@@ -53,7 +53,7 @@ class Roster:
         """It spoke: whatever was is forgotten."""
         self._health[id(engine)] = Health()
 
-    def failed(self, engine: SpeechEngine, error: EngineError) -> None:
+    def failed(self, engine: SpeechEngine, error: VoiceError) -> None:
         """It did not: leave it alone for a while, and longer each time, or for as long as it asked."""
         health = self._health[id(engine)]
         health.failures += 1
@@ -68,6 +68,6 @@ class Roster:
         """Seconds until it is asked again; 0 when it may be asked now."""
         return max(0.0, self._health[id(engine)].resting_until_s - self._clock.now())
 
-    def last_error(self, engine: SpeechEngine) -> EngineError | None:
+    def last_error(self, engine: SpeechEngine) -> VoiceError | None:
         """Why it rests, if it failed last time."""
         return self._health[id(engine)].last_error

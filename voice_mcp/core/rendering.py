@@ -45,6 +45,7 @@ class Begin:
     format: PcmFormat
     marks: Sequence[WordMark]
     engine: str
+    model: str
     voice: str
 
 
@@ -102,10 +103,14 @@ class Rendering:
                     async for piece in pieces:
                         yield piece
             except UnknownVoice as exc:
+                if self.manner.voice is None:
+                    continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
                 problems.append(exc)
                 engines.popleft()
-            except (EngineError, CodecError) as exc:
-                problem = self._failed(engine, exc)
+            except (EngineError, CodecError) as problem:
+                self.trail.event(
+                    EventType.TTS_ERROR, {"engine": engine.name, "code": problem.code, "message": problem.message}
+                )
                 if received.frames and not skip_frames:
                     first_try, skip_frames = received, received.frames
                     continue
@@ -159,7 +164,7 @@ class Rendering:
                 async for block in blocks:
                     if not begun:
                         assert received.format is not None
-                        yield Begin(start, received.format, stream.word_marks, stream.engine, stream.voice)
+                        yield _begin(start, received.format, stream)
                         begun = True
                     if fresh := _after(block, skip_frames, received):
                         yield fresh
@@ -198,11 +203,7 @@ class Rendering:
 
     # --- what went wrong ---------------------------------------------------------------------------------------
 
-    def _failed(self, engine: SpeechEngine, exc: EngineError | CodecError) -> EngineError:
-        self.trail.event(EventType.TTS_ERROR, {"engine": engine.name, "code": exc.code, "message": exc.message})
-        return exc if isinstance(exc, EngineError) else EngineError(exc.message, hint=exc.hint)
-
-    def _give_up(self, engine: SpeechEngine, problem: EngineError, successor: SpeechEngine | None) -> None:
+    def _give_up(self, engine: SpeechEngine, problem: VoiceError, successor: SpeechEngine | None) -> None:
         self.roster.failed(engine, problem)
         if successor is not None:
             self.trail.event(
@@ -220,6 +221,10 @@ class Rendering:
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def _begin(start: int, fmt: PcmFormat, stream: SpeechStream) -> Begin:
+    return Begin(start, fmt, stream.word_marks, stream.engine, stream.model, stream.voice)
 
 
 def _count(frames: bytes, fmt: PcmFormat | None, received: _Received) -> bytes:

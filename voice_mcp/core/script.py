@@ -77,6 +77,11 @@ class Script:
         self._closed = True
         self._changed.set()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the next line is not known yet, and may never come."""
+        return not self._closed and not self._has_line()
+
     async def next_line(self) -> Line | None:
         """The next line, as soon as there is one; None after the last."""
         while not self._has_line():

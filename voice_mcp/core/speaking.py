@@ -248,8 +248,9 @@ class Speech:
         }
 
     async def _deliver(self) -> None:
-        await self._open(self._rendering.expected_format())
-        while (line := await self._script.next_line()) is not None:
+        if self._speaker.output.device:
+            await self._open(self._rendering.expected_format())
+        while (line := await self._next_line()) is not None:
             async with aclosing(self._rendering.render(line.text)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Begin):
@@ -258,6 +259,11 @@ class Speech:
                         await self._send(piece)
             self._end_run()
         await self._play_out()
+
+    async def _next_line(self) -> Line | None:
+        if self._playback is not None and self._script.is_waiting:
+            self._playback.rest()  # the text is late, not the sound
+        return await self._script.next_line()
 
     async def _fall_silent(self, *, play_the_rest: bool) -> None:
         """Return when it is silent and what was heard is known; at once when everything was played."""
@@ -400,6 +406,7 @@ class Speech:
         metadata = {
             "status": "failed" if failure is not None else spoken.status.value,
             "engine": spoken.engine,
+            "model": self._last.model if self._last is not None else None,
             "voice": spoken.voice,
             "ttfa_ms": spoken.ttfa_ms,
             "underruns": spoken.underruns,

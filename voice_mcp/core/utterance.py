@@ -136,6 +136,8 @@ class Utterance(Trail):
         archive = self._archive
         if archive.keeps_transcripts and self.audio_path is not None:
             archive.recordings.save_transcript(self.audio_path, text)
+        elif archive.keeps_transcripts:
+            archive.recordings.save_transcript_alone(self.conversation_id, "tts", text)
         if archive.conversations is None:
             return
         audio = self.audio_path

@@ -226,6 +226,9 @@ class _LinkPlayback:
             self._sent_frames += self._format.frames(len(block))
         await self._link.drain()
 
+    def rest(self) -> None:
+        self._tell(Command.REST)
+
     def finish(self) -> None:
         self._tell(Command.FINISH)
 

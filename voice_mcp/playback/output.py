@@ -91,6 +91,12 @@ class Output:
                 self._player.push(frames)
                 self._changed.notify_all()
 
+    def rest(self, number: int) -> None:
+        """Nothing more is due for now: what follows is a pause, not a gap."""
+        with self._changed:
+            if self._player is not None and self._is_current(number):
+                self._player.rest()
+
     def finish(self, number: int) -> None:
         """No more frames will come for utterance ``number``."""
         with self._changed:

@@ -90,6 +90,7 @@ class Player:
         self._chunks: deque[memoryview] = deque()
         self._buffered_bytes = 0
         self._finished = False
+        self._resting = False
         self._heard_sound = False
         self._position_mark = 0
         self._position_step = max(1, fmt.frames_in(0.04))
@@ -120,8 +121,13 @@ class Player:
         if len(data) % self._fmt.frame_bytes:
             raise ValueError(f"{len(data)} bytes are no whole number of {self._fmt.frame_bytes}-byte frames")
         if data and not self._finished and self.state not in (PlayerState.STOPPING, PlayerState.ENDED):
+            self._resting = False
             self._chunks.append(memoryview(data))
             self._buffered_bytes += len(data)
+
+    def rest(self) -> None:
+        """Nothing more is due for now: what follows what is held is a pause between words, not a gap in them."""
+        self._resting = self.state in (PlayerState.FILLING, PlayerState.PLAYING)
 
     def finish(self) -> None:
         """No more frames will come: play what is held, then end."""
@@ -185,13 +191,13 @@ class Player:
     # --- decisions ---------------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
-        if self._finished:
+        if self._finished or (self._resting and self._chunks):
             return True
         return self.buffered_frames >= self._start_frames
 
     def _start(self) -> None:
         if self.state is PlayerState.FILLING:
-            if self._chunks:
+            if self._chunks and not self.played_frames:
                 self._emit(PlaybackEventType.STARTED, 0)
         elif self._chunks:
             # Counted only now: a dry buffer with nothing after it was the end, not a gap between two sounds.
@@ -206,7 +212,7 @@ class Player:
         frames, fade_at = min(self.buffered_frames, wanted), 0
         if self._fading_out:
             frames = min(frames, len(self._fading_out))
-        elif not self._finished and self.buffered_frames < wanted + self._gap_fade_frames:
+        elif not self._may_run_out and self.buffered_frames < wanted + self._gap_fade_frames:
             # Going dry has to be noticed a fade's length ahead: afterwards nothing is left to fade.
             self._fading_out = _fade_out(min(self._gap_fade_frames, self.buffered_frames))
             fade_at = max(0, frames - len(self._fading_out))
@@ -217,9 +223,13 @@ class Player:
         self._fill(out, frames, fade_at)
         if going_dry:
             self._go_dry()
-        elif self._finished and not self._chunks:
-            self.state = PlayerState.DRAINING
+        elif not self._chunks and self._may_run_out:
+            self.state = PlayerState.DRAINING if self._finished else PlayerState.FILLING
         return frames
+
+    @property
+    def _may_run_out(self) -> bool:
+        return self._finished or self._resting
 
     def _go_dry(self) -> None:
         self.state = PlayerState.DRY

@@ -68,6 +68,8 @@ def _obey(output: Output, command: Command, payload: bytes) -> None:
         output.begin(_utterance(fields))
     elif command is Command.FINISH:
         output.finish(fields["n"])
+    elif command is Command.REST:
+        output.rest(fields["n"])
     elif command is Command.STOP:
         output.stop(fields["n"])
     elif command is Command.DEVICES:

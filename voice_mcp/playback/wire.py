@@ -28,6 +28,8 @@ class Command(IntEnum):
     """Fade out at once."""
     DEVICES = 5
     """Which devices are there?"""
+    REST = 6
+    """Nothing more is due for now."""
 
 
 def pack(command: Command, payload: bytes | memoryview) -> bytes:

@@ -70,6 +70,14 @@ class Recordings:
         """Keep ``text`` next to the audio at ``path``, under the same name ending in ``.txt``, by the journal."""
         self._journal.submit(partial(_write_text, path.with_suffix(".txt"), text), _WHAT_TEXT)
 
+    def save_transcript_alone(self, conversation_id: str, kind: UtteranceKind, text: str) -> None:
+        """Keep ``text`` under a number of its own, where no audio is kept, by the journal."""
+
+        def write() -> None:
+            _write_text(self.reserve(conversation_id, kind, "txt"), text)
+
+        self._journal.submit(write, _WHAT_TEXT)
+
     def files(self, conversation_id: str) -> list[Path]:
         """A conversation's recordings and transcripts in the order they were made; none when it has no folder.
 

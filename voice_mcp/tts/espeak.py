@@ -159,6 +159,10 @@ class EspeakStream:
         return _NAME
 
     @property
+    def model(self) -> str:
+        return ""
+
+    @property
     def voice(self) -> str:
         return self._voice.name
 

@@ -36,7 +36,7 @@ class OpenAIEngine:
         self._endpoint = endpoint
         self._audio_format = audio_format
         self._client = SpeechClient(endpoint, stall_s=stall_s)
-        self._known: frozenset[str] | None = frozenset(OPENAI_VOICES) if self._is_openai else None
+        self._refused_voices: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -59,8 +59,10 @@ class OpenAIEngine:
         await self._client.check()
 
     def knows_voice(self, name: str) -> bool | None:
-        # Servers accept more than they list (mixtures, aliases), so only the list of OpenAI itself can say no.
-        return name in self._known if self._known is not None else None
+        if self._is_openai:
+            return name in OPENAI_VOICES
+        # Servers accept more than they list (mixtures, aliases), so only their own refusal can say no.
+        return False if name in self._refused_voices else None
 
     async def open(self, request: SpeechRequest) -> _Stream:
         voice = request.voice or DEFAULT_VOICE
@@ -78,9 +80,10 @@ class OpenAIEngine:
             response = await self._client.open(fields)
         except EngineRefused as exc:
             if request.voice and exc.status in (400, 404, 422) and "voice" in exc.message.casefold():
+                self._refused_voices.add(request.voice)
                 raise UnknownVoice(f"{self.name} has no voice named {voice!r}.") from exc
             raise
-        return _Stream(self.name, voice, self._audio_format, response)
+        return _Stream(self.name, self._endpoint.model, voice, self._audio_format, response)
 
     async def voices(self) -> list[Voice]:
         if self._is_openai:
@@ -105,8 +108,9 @@ class _Stream:
 
     word_marks: Sequence[WordMark] = ()
 
-    def __init__(self, engine: str, voice: str, encoding: str, response: SpeechResponse) -> None:
+    def __init__(self, engine: str, model: str, voice: str, encoding: str, response: SpeechResponse) -> None:
         self.engine = engine
+        self.model = model
         self.voice = voice
         self.encoding = encoding
         self.media_type = response.media_type

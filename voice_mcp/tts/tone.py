@@ -98,6 +98,10 @@ class ToneStream:
         return _NAME
 
     @property
+    def model(self) -> str:
+        return ""
+
+    @property
     def voice(self) -> str:
         return self._voice
 

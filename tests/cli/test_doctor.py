@@ -1,0 +1,130 @@
+"""`voice-mcp doctor`: what it finds, and when it says that speaking cannot work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import voice_mcp
+from tests.support.endpoint import SpeechEndpoint
+from tests.support.pulse import PulseCard
+
+KEY = "sk-planted-0123456789abcdef"
+
+
+def examined(base_dir: Path, *, exit_code: int, **settings: str) -> dict[str, Any]:
+    done = voice_mcp(base_dir, "doctor", "--json", **settings)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    assert KEY not in done.stdout + done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def check(report: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(entry for entry in report["checks"] if entry["name"] == name)
+    return found
+
+
+def test_a_healthy_machine_passes(tmp_path: Path) -> None:
+    report = examined(tmp_path / "data", exit_code=0, VOICEMODE_TTS_ENGINE="espeak", VOICEMODE_AUDIO_OUTPUT="null")
+    assert report.keys() == {"can_speak", "verdict", "checks"}
+    assert report["can_speak"] is True
+    names = [entry["name"] for entry in report["checks"]]
+    assert names == [
+        *("voice-mcp", "settings", "data folder", "sound out", "PortAudio", "miniaudio", "codecs", "espeak"),
+        "endpoints",
+    ]
+    assert all(entry.keys() == {"name", "state", "detail", "hint"} for entry in report["checks"])
+    assert {entry["state"] for entry in report["checks"]} <= {"ok", "warning"}
+    assert "speaks" in check(report, "espeak")["detail"]
+
+
+def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
+    examined(tmp_path / "data", exit_code=0)
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_thing_is_one_line_in_a_pipe(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "doctor")
+    *checks, verdict = done.stdout.splitlines()
+    assert all(line.split()[0] in ("ok", "warning", "broken") for line in checks)
+    assert verdict == "Speaking works."
+
+
+def test_without_any_engine_speaking_cannot_work(tmp_path: Path, dead_endpoint: str) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_TTS_BASE_URLS": dead_endpoint}
+    report = examined(tmp_path / "data", exit_code=1, **settings)
+    assert report["can_speak"] is False
+    assert "no engine can speak" in report["verdict"]
+    endpoint = check(report, "endpoint")
+    assert endpoint["state"] == "broken"
+    assert "VOICEMODE_TTS_BASE_URLS" in endpoint["hint"]
+
+
+def test_an_endpoint_that_is_away_is_a_warning_while_another_voice_is_there(tmp_path: Path, dead_endpoint: str) -> None:
+    report = examined(
+        tmp_path / "data", exit_code=0, VOICEMODE_TTS_ENGINE="auto", VOICEMODE_TTS_BASE_URLS=dead_endpoint
+    )
+    assert check(report, "endpoint")["state"] == "warning"
+
+
+def test_without_device_and_folder_sound_can_go_nowhere(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    report = examined(tmp_path / "data", exit_code=1, VOICEMODE_BASE_DIR=str(in_the_way / "data"))
+    assert check(report, "data folder")["state"] == "broken"
+    assert "VOICEMODE_BASE_DIR" in check(report, "data folder")["hint"]
+    assert "nowhere" in report["verdict"]
+
+
+@pytest.mark.pulse
+def test_a_sound_card_is_opened_and_hears_only_silence(tmp_path: Path, pulse_card: PulseCard) -> None:
+    settings = {**pulse_card.env, "VOICEMODE_AUDIO_OUTPUT": "auto"}
+    report = examined(tmp_path / "data", exit_code=0, **settings)
+    sound = check(report, "sound out")
+    assert (sound["state"], sound["detail"].split(",")[0]) == ("ok", "sounddevice")
+    assert not any(pulse_card.captured())
+
+
+def test_an_endpoint_that_answers_is_well(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_TTS_BASE_URLS": speech_endpoint.base_url}
+    report = examined(tmp_path / "data", exit_code=0, **settings)
+    assert check(report, "endpoint")["state"] == "ok"
+    assert "has none" in check(report, "keys")["detail"]
+
+
+def test_a_key_that_is_refused_is_broken_and_never_shown(tmp_path: Path) -> None:
+    with SpeechEndpoint(api_key="another") as endpoint:
+        settings = {
+            "VOICEMODE_TTS_ENGINE": "auto",
+            "VOICEMODE_TTS_BASE_URLS": endpoint.base_url,
+            "VOICEMODE_TTS_API_KEYS": KEY,
+        }
+        report = examined(tmp_path / "data", exit_code=0, **settings)
+    assert check(report, "endpoint")["state"] == "broken"
+    assert "VOICEMODE_TTS_API_KEYS" in check(report, "endpoint")["hint"]
+    assert "has one" in check(report, "keys")["detail"]
+
+
+def test_openai_is_not_asked_without_a_key_or_offline(tmp_path: Path) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "auto", "VOICEMODE_TTS_BASE_URLS": "https://api.openai.com/v1"}
+    without_key = check(examined(tmp_path / "data", exit_code=0, **settings), "endpoint")
+    assert (without_key["state"], without_key["hint"]) == ("warning", "Set OPENAI_API_KEY.")
+    offline = {**settings, "OPENAI_API_KEY": KEY, "VOICEMODE_OFFLINE": "true"}
+    assert "OFFLINE" in check(examined(tmp_path / "data", exit_code=0, **offline), "endpoint")["detail"]
+
+
+def test_a_bad_setting_is_what_is_broken(tmp_path: Path) -> None:
+    report = examined(tmp_path / "data", exit_code=1, VOICEMODE_TTS_SPEED="9")
+    (broken,) = report["checks"]
+    assert (broken["name"], broken["state"]) == ("settings", "broken")
+    assert "VOICEMODE_TTS_SPEED" in broken["detail"]
+
+
+def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
+    report = examined(tmp_path / "data", exit_code=0, VOICEMODE_TTS_SPED="2")
+    assert check(report, "settings")["state"] == "warning"
+    assert "VOICEMODE_TTS_SPEED" in check(report, "settings")["detail"]

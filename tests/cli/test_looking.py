@@ -1,0 +1,111 @@
+"""`voice-mcp voices`, `devices`, `settings`, and the command as a whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import voice_mcp
+from tests.support.endpoint import SpeechEndpoint
+from tests.support.pulse import PulseCard
+from voice_mcp import __version__
+
+KEY = "sk-planted-0123456789abcdef"
+HEAVY = ("mcp", "openai", "httpx2", "numpy", "sounddevice", "miniaudio", "markdown_it")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert voice_mcp(tmp_path / "data", "--version").stdout == f"voice-mcp {__version__}\n"
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "--help")
+    assert done.returncode == 0
+    for name in ("speak", "demo", "doctor", "voices", "devices", "settings", "log", "conversations"):
+        assert f" {name} " in done.stdout
+
+
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+    assert voice_mcp(tmp_path / "data", "sing").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"), [("voice_mcp.cli", ("typer", "rich", *HEAVY)), ("voice_mcp.cli.main", HEAVY)]
+)
+def test_what_is_not_needed_is_not_imported(module: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print(sorted(set({absent!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_voices_are_lines_with_name_language_and_engine(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "voices", "--language", "en-us", VOICEMODE_TTS_ENGINE="espeak")
+    heading, *lines = done.stdout.splitlines()
+    assert heading.split() == ["VOICE", "LANGUAGE", "DESCRIPTION", "ENGINE"]
+    assert any(line.split()[:2] == ["en-us", "en-US"] and line.endswith("espeak") for line in lines)
+    assert all(line.split()[1].startswith("en-US") for line in lines)
+
+
+def test_voices_of_one_engine_as_json(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "auto", "VOICEMODE_TTS_BASE_URLS": speech_endpoint.base_url}
+    host = speech_endpoint.base_url.split("/")[2]
+    done = voice_mcp(tmp_path / "data", "voices", "--engine", host, "--json", **settings)
+    (engine,) = json.loads(done.stdout)["engines"]
+    assert engine["engine"] == host
+    assert [voice["name"] for voice in engine["voices"]] == ["alba", "bruno"]
+
+
+def test_an_engine_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "voices", "--engine", "nobody")
+    assert done.returncode == 1
+    assert "There are: tone." in done.stderr
+
+
+def test_an_endpoint_that_cannot_say_is_a_warning_besides_the_others(tmp_path: Path, dead_endpoint: str) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "auto", "VOICEMODE_TTS_BASE_URLS": dead_endpoint}
+    done = voice_mcp(tmp_path / "data", "voices", **settings)
+    assert done.returncode == 0
+    assert "cannot be reached" in done.stderr
+    assert "en-us" in done.stdout
+
+
+def test_devices_are_listed_by_library(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "devices", "--json")
+    assert done.returncode == 0
+    lists = json.loads(done.stdout)["output"]
+    assert [entry["backend"] for entry in lists] == ["sounddevice", "miniaudio"]
+    assert all(entry.keys() == {"backend", "devices", "problem"} for entry in lists)
+
+
+@pytest.mark.pulse
+def test_devices_are_lines_with_the_default_marked(tmp_path: Path, pulse_card: PulseCard) -> None:
+    done = voice_mcp(tmp_path / "data", "devices", **pulse_card.env)
+    heading, *lines = done.stdout.splitlines()
+    assert heading.split() == ["DEVICE", "LIBRARY"]
+    assert [line.split()[-2:] for line in lines] == [["sounddevice", "default"], ["miniaudio", "default"]]
+
+
+def test_settings_tell_value_and_source_and_mask_keys(tmp_path: Path) -> None:
+    settings = {"OPENAI_API_KEY": KEY, "VOICEMODE_TTS_API_KEYS": f"{KEY},,{KEY}", "VOICEMODE_TTS_SPEED": "1.5"}
+    for arguments in (("settings",), ("settings", "--json")):
+        done = voice_mcp(tmp_path / "data", *arguments, **settings)
+        assert done.returncode == 0
+        assert KEY not in done.stdout + done.stderr
+    told = {entry["name"]: entry for entry in json.loads(done.stdout)["settings"]}
+    assert told["OPENAI_API_KEY"]["value"] == "(set)"
+    assert told["VOICEMODE_TTS_API_KEYS"]["value"] == "(set),,(set)"
+    assert (told["VOICEMODE_TTS_SPEED"]["value"], told["VOICEMODE_TTS_SPEED"]["source"]) == ("1.5", "environment")
+    assert told["VOICEMODE_STREAM_BUFFER_MS"]["source"] == "default"
+
+
+def test_settings_name_the_file_a_value_comes_from_and_what_looks_wrong(tmp_path: Path) -> None:
+    (tmp_path / "somewhere").mkdir()
+    (tmp_path / "somewhere" / ".env").write_text("VOICEMODE_RETENTION_DAYS=7\nVOICEMODE_RETENTION=8\n")
+    done = voice_mcp(tmp_path / "data", "settings")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("VOICEMODE_RETENTION_DAYS")]
+    assert line.split()[1:3] == ["7", ".env"]
+    assert "VOICEMODE_RETENTION (.env) is not a setting" in done.stderr

@@ -1,0 +1,63 @@
+"""Where `speak` gets its text from."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.waiting import eventually_async
+from voice_mcp.cli.text import AHEAD_CHARS, READ_BYTES, LiveText, file_text
+from voice_mcp.clock import SystemClock
+from voice_mcp.core.script import MOST_CHARS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_file_longer_than_any_message_is_read_as_it_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "book.txt"
+    paragraph = "It was a dark and stormy night.\n\n"
+    file.write_text(paragraph * (MOST_CHARS // len(paragraph) + 1), encoding="utf-8")
+    script, _ = await file_text(file).open(SystemClock())
+    line = await script.next_line()
+    assert line is not None
+    assert line.text == "It was a dark and stormy night."
+    assert script.remaining_chars <= AHEAD_CHARS + 2 * READ_BYTES
+
+
+async def test_endless_input_is_read_only_as_far_as_it_is_needed() -> None:
+    reading, writing = os.pipe()
+    sentence = b"This goes on and on. "
+    size_bytes = 120_000
+
+    def write() -> None:
+        with open(writing, "wb", buffering=0) as pipe:
+            for _ in range(0, size_bytes, len(sentence)):
+                pipe.write(sentence)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    script, _ = await LiveText(reading).open(SystemClock())
+    await eventually_async(lambda: script.remaining_chars > AHEAD_CHARS, 10, "enough text")
+    spoken_chars = 0
+    while (line := await script.next_line()) is not None:
+        spoken_chars += len(line.text)
+        assert script.remaining_chars <= AHEAD_CHARS + 2 * READ_BYTES
+    assert spoken_chars >= size_bytes * 0.9
+    writer.join(10)
+    os.close(reading)
+
+
+async def test_typed_lines_are_complete_when_they_are_entered() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"and then\n")
+    source = LiveText(reading, typed=True)
+    script, _ = await source.open(SystemClock())
+    line = await script.next_line()
+    assert line is not None
+    assert line.text == "and then"
+    os.close(writing)
+    assert await script.next_line() is None
+    os.close(reading)
