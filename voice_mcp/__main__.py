@@ -19,8 +19,14 @@ def main() -> None:
 def _serve() -> None:
     """The fast path: it pays for nothing but the server."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
-    from voice_mcp.errors import VoiceError
-    from voice_mcp.settings import load_settings
+    from voice_mcp.stdio import output_diverted
+
+    with output_diverted():
+        import anyio
+
+        from voice_mcp.app import serve
+        from voice_mcp.errors import VoiceError
+        from voice_mcp.settings import load_settings
 
     try:
         loaded = load_settings()
@@ -29,11 +35,6 @@ def _serve() -> None:
         if loaded.settings.debug:
             logging.getLogger().setLevel(logging.DEBUG)
             logging.getLogger("filelock").setLevel(logging.WARNING)
-
-        import anyio
-
-        from voice_mcp.app import serve
-
         anyio.run(serve, loaded.settings)
     except VoiceError as exc:
         sys.exit(f"voice-mcp: {exc.advice}")

@@ -20,6 +20,7 @@ from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import OPENAI_HOST, Settings, project_path
+from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
 from voice_mcp.storage.journal import Journal
@@ -121,7 +122,8 @@ class App:
 
 async def serve(settings: Settings) -> None:
     """Be the MCP server on standard input and output until it closes or a signal comes."""
-    from voice_mcp.server import serve_stdio  # 450 ms of mcp, which the command line does without
+    with output_diverted():
+        from voice_mcp.server import serve_stdio  # 450 ms of mcp, which the command line does without
 
     await serve_stdio(App(settings))
 

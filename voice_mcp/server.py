@@ -22,9 +22,9 @@ from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.session import Session
 from voice_mcp.core.status import conversation_record, status_record, voices_record
 from voice_mcp.errors import InvalidConversationId, VoiceError
+from voice_mcp.stdio import repair_input
 from voice_mcp.tools.converse import add_converse
 from voice_mcp.tools.speak import add_speak
-from voice_mcp.wellformed import repair_input
 
 INSTRUCTIONS = """You can speak to the user. Use `speak` to tell them something while you go on working, and \
 `converse` to ask something and get the answer. Speak when the user talks with you by voice, asked to be told, or may \

@@ -12,7 +12,7 @@ NOISY = """\
 import sys
 
 if sys.orig_argv[-2:] == ["-m", "voice_mcp"]:  # the server, not the demo nor the audio process
-    print("hello from a careless library")
+    print("hello from a careless library", flush=True)
 """
 
 

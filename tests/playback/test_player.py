@@ -533,3 +533,14 @@ def test_a_gap_after_a_rest_is_a_gap_again() -> None:
     player.push(level(REBUFFER_FRAMES + 200))
     heard(player, BLOCK)
     assert player.underruns == 1
+
+
+def test_a_buffer_that_is_filled_again_before_the_next_block_leaves_no_gap_to_count() -> None:
+    player = Player(MONO, POLICY)
+    player.push(level(100))
+    heard(player, BLOCK)
+    assert player.state is PlayerState.DRY
+    player.push(level(MOST_FRAMES))
+    faded_in = heard(player, BLOCK)
+    assert 0 < faded_in[0] < faded_in[-1] == LOUD
+    assert (player.underruns, player.inserted_silence_frames) == (0, 0)

@@ -35,7 +35,13 @@ class MiniaudioBackend:
         self._ma: Any = miniaudio
 
     def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
-        return _Stream(self._ma, fmt, self._device_id(device), source)
+        device_id = self._device_id(device)
+        try:
+            return _Stream(self._ma, fmt, device_id, source)
+        except DeviceUnavailable:
+            if not self._playbacks():
+                raise DeviceUnavailable("miniaudio found no output device.") from None
+            raise
 
     def devices(self) -> list[str]:
         return [entry["name"] for entry in self._playbacks()]
@@ -44,7 +50,7 @@ class MiniaudioBackend:
         try:
             return list(self._ma.Devices(_real_backends(self._ma)).get_playbacks())
         except self._ma.MiniaudioError as exc:
-            raise DeviceUnavailable("No sound system answers (PulseAudio, ALSA, JACK).") from exc
+            raise DeviceUnavailable("miniaudio found no sound system that answers.") from exc
 
     def _device_id(self, device: str | None) -> Any:
         if device is None:

@@ -35,6 +35,8 @@ class SounddeviceBackend:
         self._sd: Any = sounddevice
 
     def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
+        if not self.devices():
+            raise DeviceUnavailable("PortAudio found no output device.")
         return _Stream(self._sd, fmt, device, source)
 
     def devices(self) -> list[str]:

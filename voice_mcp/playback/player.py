@@ -200,13 +200,17 @@ class Player:
             if self._chunks and not self.played_frames:
                 self._emit(PlaybackEventType.STARTED, 0)
         elif self._chunks:
-            # Counted only now: a dry buffer with nothing after it was the end, not a gap between two sounds.
-            self.underruns += 1
-            self.inserted_silence_frames += self.silent_frames
-            self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=self.silent_frames)
-            self._emit(PlaybackEventType.RESUMED, 0, gap_frames=self.silent_frames)
+            if self.silent_frames:
+                self._count_gap()
             self._fading_in = _fade_out(self._gap_fade_frames)[::-1]
         self.state = PlayerState.PLAYING
+
+    def _count_gap(self) -> None:
+        """Only when sound goes on: silence with nothing after it was the end, not a gap between two sounds."""
+        self.underruns += 1
+        self.inserted_silence_frames += self.silent_frames
+        self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=self.silent_frames)
+        self._emit(PlaybackEventType.RESUMED, 0, gap_frames=self.silent_frames)
 
     def _play(self, out: memoryview, wanted: int) -> int:
         frames, fade_at = min(self.buffered_frames, wanted), 0

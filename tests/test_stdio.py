@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.wellformed import WellFormedLines, repaired
+from voice_mcp.stdio import WellFormedLines, repaired
+
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def test_half_a_character_is_replaced() -> None:
@@ -40,3 +45,20 @@ def test_lines_come_through_however_they_are_read(lines: list[bytes], size: int)
     reader = io.BufferedReader(WellFormedLines(io.BytesIO(source).readline))
     read = b"".join(iter(lambda: reader.read(size), b""))
     assert read == b"".join(map(repaired, io.BytesIO(source)))
+
+
+def test_what_libraries_print_while_they_load_goes_to_stderr_and_the_wire_stays_clean() -> None:
+    program = (
+        "import os\n"
+        "from voice_mcp.stdio import output_diverted\n"
+        "print('before')\n"
+        "with output_diverted():\n"
+        "    print('python')\n"
+        "    os.write(1, b'native\\n')\n"
+        "os.write(1, b'{}\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True, env=BUFFERED
+    )
+    assert done.stdout == "{}\n"
+    assert sorted(done.stderr.split()) == ["before", "native", "python"]

@@ -1,14 +1,19 @@
-r"""Input that every JSON parser can read: halves of characters are replaced before anybody sees them.
+r"""Standard input and output as MCP needs them: nothing on the output but MCP, and input every JSON parser can read.
 
 A host that cuts a text in the middle of an emoji sends ``"\ud83d"``, which JSON allows and Unicode does not. The SDK
-cannot parse such a line and has no way to answer it, so the host would wait for ever.
+cannot parse such a line and has no way to answer it, so the host would wait for ever: halves of characters are
+replaced before anybody sees them. And while the SDK keeps what libraries print off the wire once it serves, what they
+print while they are imported is for us to catch.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 _ESCAPE = re.compile(
@@ -54,3 +59,20 @@ def repair_input(stdin: io.TextIOWrapper) -> io.TextIOWrapper:
     """Standard input as it should be read."""
     read_line = cast("io.BufferedReader", stdin.buffer).readline
     return io.TextIOWrapper(io.BufferedReader(WellFormedLines(read_line)), encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def output_diverted() -> Iterator[None]:
+    """For the length of the block, what anybody writes to standard output goes to standard error.
+
+    Also what was written before and still waits in Python's buffer; native code included.
+    """
+    wire = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.dup2(wire, 1)
+        os.close(wire)
