@@ -25,7 +25,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.sent: list[int] = []
         self.heard: list[int] = []
         self.edges: list[int] = []
-        """Frames that had been heard whenever silence came after sound."""
+        """Frames that had been heard whenever sound was faded out, or silence came after it."""
         self.gaps: list[int] = []
         self.silence = 0
         self.is_finished = self.is_stopped = False
@@ -57,6 +57,8 @@ class AnyOrder(RuleBasedStateMachine):
         out = list(samples[:: self.fmt.channels])
         assert not any(out[new:]), "after the frames of a block there is silence and nothing else"
         self.note(out[:new], frames - new)
+        if self.player.state is PlayerState.DRY:
+            self.edges.append(len(self.heard))  # faded out in time, whether silence follows or sound comes at once
 
     @precondition(lambda self: not self.is_finished)
     @rule()
