@@ -10,7 +10,7 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-ALL = ("startup", "first_sound", "speaking", "device", "install", "long_utterance")
+ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "long_utterance")
 
 
 def main() -> None:

@@ -189,6 +189,8 @@ def test_settings_cannot_be_changed_once_read(sources: Sources) -> None:
 # --- bad values --------------------------------------------------------------------------------------------------
 
 BAD = [
+    ("AUDIO_SAVE_FORMAT", "wma", "one of wav, flac, mp3, aac, opus, ogg, pcm"),
+    ("STREAMING_ENABLED", "perhaps", "true or false"),
     ("TTS_SPEED", "0.2", "a number from 0.25 up to 4.0"),
     ("TTS_SPEED", "4.1", "a number from 0.25 up to 4.0"),
     ("TTS_SPEED", "nan", "a number from 0.25 up to 4.0"),
@@ -241,7 +243,8 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 
 
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
-    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "openai_api_key"}
+    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device"}
+    takes_anything |= {"openai_api_key", "speech_server_token"}
     tried = {name.lower() for name, _, _ in BAD}
 
     assert set(Settings.model_fields) - takes_anything == tried
@@ -280,6 +283,60 @@ def test_every_name_that_is_listed_is_one_that_is_read(sources: Sources) -> None
         for name in setting_names(key, field):
             sources.project.write_text(f"{name}=\n")
             assert sources.load().warnings == ()
+
+
+# --- keys and the URLs they belong to ----------------------------------------------------------------------------
+
+EVIL = "https://evil.example/v1"
+
+
+def given(sources: Sources, name: str, place: str, value: str) -> None:
+    """Set a variable in one of the three places."""
+    if place == "environment":
+        sources.env(**{name: value})
+    elif place != "default":
+        file = sources.project if place == "project" else sources.home
+        file.write_text((file.read_text() if file.exists() else "") + f"VOICEMODE_{name}={value}\n")
+
+
+@pytest.mark.parametrize(
+    ("urls", "keys"), [("project", "home"), ("project", "environment"), ("home", "project"), ("environment", "project")]
+)
+def test_keys_from_elsewhere_are_not_paired_with_a_projects_urls(sources: Sources, urls: str, keys: str) -> None:
+    given(sources, "TTS_BASE_URLS", urls, EVIL)
+    given(sources, "TTS_API_KEYS", keys, SECRET)
+    loaded = sources.load()
+    places = {"project": str(sources.project), "home": str(sources.home), "environment": "environment"}
+
+    assert loaded.settings.tts_base_urls == (EVIL,)
+    assert loaded.settings.tts_api_keys == ()
+    (warning,) = loaded.warnings
+    assert f"VOICEMODE_TTS_API_KEYS ({places[keys]})" in warning
+    assert f"VOICEMODE_TTS_BASE_URLS ({places[urls]})" in warning
+    assert SECRET not in warning
+    assert sources.origin("TTS_API_KEYS") == ("(set)", places[keys])
+
+
+@pytest.mark.parametrize(
+    ("urls", "keys"),
+    [
+        *(("project", "project"), ("home", "home"), ("environment", "environment")),
+        *(("home", "environment"), ("environment", "home")),
+        *(("default", "home"), ("default", "environment"), ("default", "project")),
+    ],
+)
+def test_keys_that_were_meant_for_the_urls_are_paired_with_them(sources: Sources, urls: str, keys: str) -> None:
+    given(sources, "TTS_BASE_URLS", urls, EVIL)
+    given(sources, "TTS_API_KEYS", keys, SECRET)
+
+    assert [key.get_secret_value() for key in sources.settings().tts_api_keys] == [SECRET]
+    assert sources.load().warnings == ()
+
+
+def test_a_projects_urls_without_keys_are_nothing_to_warn_of(sources: Sources) -> None:
+    given(sources, "TTS_BASE_URLS", "project", EVIL)
+
+    assert sources.load().warnings == ()
 
 
 # --- secrets -----------------------------------------------------------------------------------------------------

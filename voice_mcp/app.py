@@ -9,9 +9,10 @@ from functools import partial
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
+from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import OutputChoice, Speaker
+from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import SettingsError, VoiceError
 from voice_mcp.events import Event, EventSink
@@ -19,7 +20,7 @@ from voice_mcp.openai_client import Endpoint, load_sdk
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import SpeechEngine
-from voice_mcp.settings import OPENAI_HOST, Settings, project_path
+from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
@@ -64,7 +65,11 @@ class App:
         self.archive = _archive(self, events)
         self.engines = tuple(build_engines(settings))
         self.link = AudioLink(link_config(settings))
-        output = OutputChoice(device=settings.audio_output != "file", file=settings.audio_output == "auto")
+        output = OutputChoice(
+            device=settings.audio_output != "file",
+            file=settings.audio_output == "auto",
+            streaming=settings.streaming_enabled,
+        )
         self.speaker = Speaker(Roster(self.engines, self.clock), self.link, self.archive, output)
         self.session = Session(
             clock=self.clock,
@@ -94,10 +99,14 @@ class App:
         if self._warm is not None:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
-        await self.link.aclose()
+        # The records do not wait for an audio process that may hang.
+        await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
         for engine in self.engines:
             await engine.aclose()
-        await asyncio.to_thread(self.journal.close, JOURNAL_S)
+
+    def kill_audio(self) -> None:
+        """End the audio process, whatever it is doing. Returns at once."""
+        self.link.kill()
 
     async def _load(self) -> None:
         try:
@@ -154,26 +163,38 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
 
 
 def all_endpoints(settings: Settings) -> list[Endpoint]:
-    """Every endpoint with its own key and model."""
+    """Every endpoint with its own key and model.
+
+    Raises:
+        SettingsError: A key would be readable on its way.
+    """
     keys = [key.get_secret_value() for key in settings.tts_api_keys]
     models = settings.tts_models or ("tts-1",)
     endpoints = []
     for index, base_url in enumerate(settings.tts_base_urls):
         endpoint = Endpoint(base_url, model=models[min(index, len(models) - 1)])
         key = keys[index] if index < len(keys) else ""
-        if not key and endpoint.host == OPENAI_HOST and settings.openai_api_key is not None:
+        if not key and endpoint.is_openai and settings.openai_api_key is not None:
             key = settings.openai_api_key.get_secret_value()
+        if key and not endpoint.is_secret:
+            raise SettingsError(
+                f"VOICEMODE_TTS_API_KEYS has a key for {base_url}, where everybody on the way could read it.",
+                hint="Use https:// in VOICEMODE_TTS_BASE_URLS, or leave the key of that endpoint empty.",
+            )
         endpoints.append(Endpoint(base_url, key or None, endpoint.model))
     return endpoints
 
 
 def usable_endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints worth asking: OpenAI's only with a key, and none beyond this machine when offline."""
+    """The endpoints worth asking: OpenAI's only with a key, and none beyond this machine when offline.
+
+    Raises:
+        SettingsError: A key would be readable on its way.
+    """
     return [
         endpoint
         for endpoint in all_endpoints(settings)
-        if (endpoint.host != OPENAI_HOST or endpoint.api_key is not None)
-        and (endpoint.is_local or not settings.offline)
+        if (not endpoint.is_openai or endpoint.api_key is not None) and (endpoint.is_local or not settings.offline)
     ]
 
 
@@ -202,12 +223,21 @@ def _archive(app: App, more: EventSink | None) -> Archive:
         events=partial(_tell_all, tuple(sinks)),
         journal=app.journal,
         root=app.root,
-        recordings=Recordings(app.root, app.journal),
+        recordings=_recordings(app),
         conversations=app.conversations if settings.conversation_log_enabled else None,
         keeps_audio=settings.keeps_audio,
         keeps_transcripts=settings.keeps_transcripts,
         project_path=project_path(),
     )
+
+
+def _recordings(app: App) -> Recordings:
+    audio_format = app.settings.audio_save_format
+    if audio_format == "wav":
+        return Recordings(app.root, app.journal)
+    from voice_mcp.codecs.recording_file import RecordingFile  # every encoder, which nobody else needs at the start
+
+    return Recordings(app.root, app.journal, audio_format, partial(RecordingFile, audio_format=audio_format))
 
 
 def _tell_all(sinks: tuple[EventSink, ...], event: Event) -> None:

@@ -6,7 +6,8 @@
     │   ├── MessageTooLong
     │   ├── InvalidSpeed
     │   ├── InvalidConversationId
-    │   └── UnknownVoice
+    │   ├── UnknownVoice
+    │   └── WriterMisuse         a StreamingAudioWriter was given what it cannot write
     ├── SettingsError            a VOICEMODE_ variable has a value it cannot have
     ├── EngineError              a speech engine failed
     │   ├── EngineMissing        its library or data is not installed
@@ -18,7 +19,8 @@
     ├── SpeechCutOff             speech failed after it had begun; says what was heard and what was not
     ├── CodecError
     │   ├── UnsupportedFormat    a format this version cannot play
-    │   └── NotAudio             what arrived is not audio, or is damaged beyond use
+    │   ├── NotAudio             what arrived is not audio, or is damaged beyond use
+    │   └── CodecMissing         the library for this format is not installed
     ├── PlaybackError
     │   ├── DeviceUnavailable    no sound device could be opened
     │   └── AudioProcessLost     the audio process ended while it was needed
@@ -105,6 +107,13 @@ class UnknownVoice(InvalidInput):
     hint = "Read voice://voices or run `voice-mcp voices` for the voices there are."
 
 
+class WriterMisuse(InvalidInput):
+    """A ``StreamingAudioWriter`` was given what it cannot write, or when it no longer can."""
+
+    code = "writer_misuse"
+    hint = "Correct the call."
+
+
 class SettingsError(VoiceError):
     """A setting has a value it cannot have."""
 
@@ -136,14 +145,20 @@ class EngineUnreachable(EngineError):
 
 
 class EngineRefused(EngineError):
-    """The engine answered and will not do it; asking again changes nothing."""
+    """The engine answered and will not do it; asking again changes nothing.
+
+    ``status`` is its HTTP status, ``said`` are its own words and ``param`` is the field it blamed, both empty when it
+    did not say, or said what must not be repeated.
+    """
 
     code = "engine_refused"
     hint = "Check the key, the model and the voice that are set for this endpoint."
 
-    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, status: int, hint: str | None = None, said: str = "", param: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.said = said
+        self.param = param
 
 
 class EngineBusy(EngineError):
@@ -206,7 +221,7 @@ class UnsupportedFormat(CodecError):
     """A format this version cannot play."""
 
     code = "unsupported_format"
-    hint = "Set VOICEMODE_TTS_AUDIO_FORMAT to pcm or wav."
+    hint = "Set VOICEMODE_TTS_AUDIO_FORMAT to pcm, wav, mp3, aac, flac or opus."
 
 
 class NotAudio(CodecError):
@@ -214,6 +229,13 @@ class NotAudio(CodecError):
 
     code = "not_audio"
     hint = "Check that the endpoint's URL ends in /v1 and that it is a speech server."
+
+
+class CodecMissing(CodecError):
+    """The library for this format is not installed."""
+
+    code = "codec_missing"
+    hint = "Use wav or pcm, which need none."
 
 
 class PlaybackError(VoiceError):

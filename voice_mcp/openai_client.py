@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
+from voice_mcp.settings import OPENAI_HOST
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -64,6 +65,17 @@ class Endpoint:
         except ValueError:
             return name == "localhost"
 
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own, reached so that nobody in between can read along or pose as it."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme == "https" and parts.hostname == OPENAI_HOST and parts.port in (None, 443)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether what is sent there can be read by nobody in between."""
+        return self.is_local or urlsplit(self.base_url).scheme == "https"
+
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
 
@@ -105,8 +117,8 @@ class SpeechClient:
                 response = await pending.__aenter__()
         return SpeechResponse(self.endpoint.host, pending, response, self._stall_s)
 
-    async def voices(self) -> list[dict[str, Any] | str]:
-        """What ``GET /audio/voices`` lists, an addition that several local servers have.
+    async def voices(self) -> list[Any]:
+        """What ``GET /audio/voices`` lists, an addition that several local servers have; the entries are unchecked.
 
         Raises:
             EngineError: The endpoint does not answer, or has no such list.
@@ -158,9 +170,12 @@ class SpeechClient:
                 api_key=self.endpoint.api_key or "none",
                 max_retries=0,  # what to do after a failure is decided in core/failover.py, once
                 timeout=None,  # every wait is bounded here, by one rule
-                # A proxy from the environment must not come between us and our own machine.
                 http_client=openai.DefaultAsyncHttpxClient(
-                    trust_env=not self.endpoint.is_local, timeout=openai.Timeout(None, connect=CONNECT_S)
+                    # A proxy from the environment must not come between us and our own machine.
+                    trust_env=not self.endpoint.is_local,
+                    # A redirect would take the text to a host that nobody has set.
+                    follow_redirects=False,
+                    timeout=openai.Timeout(None, connect=CONNECT_S),
                 ),
             )
         return self._sdk
@@ -225,34 +240,65 @@ def translated(host: str, *, begun: bool = False) -> Iterator[None]:
         if begun:
             raise EngineStalled(f"{host} broke off in the middle.") from exc
         raise EngineUnreachable(f"{host} cannot be reached: {_root(exc)}.") from exc
-    except (openai.OpenAIError, httpx2.InvalidURL, ValueError) as exc:
+    except (openai.OpenAIError, httpx2.InvalidURL, ValueError, RecursionError) as exc:  # the last: JSON nested to death
         raise EngineError(f"{host} gave an answer that cannot be used ({type(exc).__name__}).") from exc
 
 
 def _from_status(host: str, exc: APIStatusError) -> EngineError:
     status = exc.status_code
+    if 300 <= status < 400:
+        return _redirect(host, exc)
     said = _said(exc)
+    quoted = ": " + json.dumps(said[:SAID_BY_SERVER_CHARS], ensure_ascii=False) if said else ""
     if status == 429 or status >= 500:
-        return EngineBusy(f"{host} answered {status}{said}.", retry_after_s=_retry_after(exc))
+        return EngineBusy(f"{host} answered {status}{quoted}.", retry_after_s=_retry_after(exc))
     if status in (401, 403):
-        return EngineRefused(f"{host} refused the key ({status}){said}.", status=status, hint=KEY_HINT)
-    return EngineRefused(f"{host} answered {status}{said}.", status=status)
+        return EngineRefused(f"{host} refused the key ({status}){quoted}.", status=status, hint=KEY_HINT)
+    return EngineRefused(f"{host} answered {status}{quoted}.", status=status, said=said, param=_param(exc))
 
 
 KEY_HINT = "Set the right key for this endpoint in VOICEMODE_TTS_API_KEYS (OPENAI_API_KEY for api.openai.com)."
+REDIRECT_HINT = "Set the address that answers by itself in VOICEMODE_TTS_BASE_URLS, if you trust it."
+
+
+def _redirect(host: str, exc: APIStatusError) -> EngineRefused:
+    """A redirect, in words that name where it would have led."""
+    try:
+        target = urlsplit(urljoin(str(exc.request.url), exc.response.headers.get("location", ""))).netloc
+    except ValueError:  # brackets that do not match
+        target = ""
+    where = json.dumps(target.rpartition("@")[2][:SAID_BY_SERVER_CHARS]) if target else "nowhere"
+    message = f"{host} answered {exc.status_code} and redirects to {where}, which is not followed."
+    return EngineRefused(message, status=exc.status_code, hint=REDIRECT_HINT)
 
 
 def _said(exc: APIStatusError) -> str:
-    """The server's own words, if it used OpenAI's shape and did not echo the key."""
-    body: Any = exc.body
-    message = body.get("message", body.get("detail")) if isinstance(body, dict) else None
+    """The server's own words, if it used a usual shape and did not echo the key."""
+    message = _detail(exc).get("message")
     if not isinstance(message, str) or not message.strip():
         return ""
     sent = exc.request.headers.get("authorization", "").removeprefix("Bearer ")
     # Servers that quote the key quote it in part, so any long enough piece of it is reason enough to stay silent.
     if sent and (sent in message or sent[:7] in message):
         return ""
-    return ": " + json.dumps(message[:SAID_BY_SERVER_CHARS], ensure_ascii=False)
+    return message
+
+
+def _param(exc: APIStatusError) -> str:
+    """The field the server blames, if it says so."""
+    param = _detail(exc).get("param")
+    return param if isinstance(param, str) else ""
+
+
+def _detail(exc: APIStatusError) -> dict[str, Any]:
+    """What describes the error: OpenAI's object (the SDK has unwrapped it), or FastAPI's ``detail``, text or object."""
+    body: Any = exc.body
+    if not isinstance(body, dict):
+        return {}
+    detail = body.get("detail")
+    if "message" not in body and isinstance(detail, str | dict):
+        return detail if isinstance(detail, dict) else {"message": detail}
+    return body
 
 
 def _retry_after(exc: APIStatusError) -> float | None:

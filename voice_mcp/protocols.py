@@ -152,7 +152,7 @@ class Playback(Protocol):
         ...
 
     async def opened(self) -> PlaybackEvent:
-        """Wait until the device is open.
+        """Wait until the device is open, or the utterance was stopped before it was.
 
         Raises:
             DeviceUnavailable: There is none that can be.
@@ -192,18 +192,53 @@ class Playback(Protocol):
 class Speakers(Protocol):
     """Where sound goes: the link to the audio process."""
 
-    async def begin(self, fmt: PcmFormat, listener: PlaybackListener, *, path: Path | None = None) -> Playback:
+    async def begin(
+        self, fmt: PcmFormat, listener: PlaybackListener, *, to_file: bool = False, path: Path | None = None
+    ) -> Playback:
         """Start a run of frames; the device opens while the caller fetches them. One run at a time.
 
         Args:
             fmt: The shape of the frames.
             listener: Told what happens.
-            path: Write a WAV file here, as fast as the frames come, instead of playing.
+            to_file: Take the frames as fast as they come, instead of playing them.
+            path: Where to write them as a WAV file then; None leaves that to the caller.
 
         Raises:
             AudioProcessLost: The audio process cannot be started.
         """
         ...
+
+
+class AudioFile(Protocol):
+    """A recording on disk, usable up to the last block however its process ends."""
+
+    def append(self, pcm: bytes) -> None:
+        """Add a block of whole frames.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        ...
+
+    def append_silence(self, frames: int) -> None:
+        """Add ``frames`` silent frames.
+
+        Raises:
+            StorageError: They could not be written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Complete the file and let go of it.
+
+        Raises:
+            StorageError: It could not be completed.
+        """
+        ...
+
+
+OpenAudioFile = Callable[[Path, PcmFormat], AudioFile]
+"""Makes a recording at a path, or takes over the empty file that is there."""
 
 
 class OutputStream(Protocol):

@@ -15,7 +15,10 @@ from typing import Any, Literal, Protocol
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import ValidationError
 
 from voice_mcp import __version__
 from voice_mcp.core.conversation import check_conversation_id
@@ -23,6 +26,8 @@ from voice_mcp.core.session import Session
 from voice_mcp.core.status import conversation_record, status_record, voices_record
 from voice_mcp.errors import InvalidConversationId, VoiceError
 from voice_mcp.stdio import repair_input
+from voice_mcp.tools._arguments import bad_arguments
+from voice_mcp.tools._boundary import refuse
 from voice_mcp.tools.converse import add_converse
 from voice_mcp.tools.speak import add_speak
 
@@ -60,9 +65,39 @@ class House(Protocol):
         """Silence, complete the records, let everything go."""
         ...
 
+    def kill_audio(self) -> None:
+        """End the audio process, whatever it is doing. Returns at once."""
+        ...
+
+
+class VoiceServer(MCPServer[House]):
+    """The SDK's server, with our words for arguments that are not what a tool takes."""
+
+    def __init__(self, session: Session, **options: Any) -> None:
+        super().__init__("voice-mcp", **options)
+        self._session = session
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[House, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; see ``MCPServer.call_tool``."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as exc:
+            cause = exc.__cause__
+            # An unexpected one is a result of ours that does not fit its schema: a mistake for the log.
+            if isinstance(exc, UnexpectedToolError) or not isinstance(cause, ValidationError):
+                raise
+            problem = bad_arguments(name, cause)
+        return await refuse(self._session, name, arguments.get("conversation_id"), problem)
+
 
 def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer[House]:
-    """The server of one house, ready to run on any transport."""
+    """The server of one house, ready to run on any transport.
+
+    It serves one connection: when that ends, the house is closed with it, as a host that goes away leaves nobody to
+    speak to. For another connection make another house.
+    """
     session = house.session
 
     @asynccontextmanager
@@ -80,8 +115,8 @@ def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer
             asyncio.get_running_loop().call_later(WARM_UP_AFTER_LISTING_S, session.warm_up)
         return result
 
-    server = MCPServer[House](
-        "voice-mcp",
+    server = VoiceServer(
+        session,
         title="Voice",
         version=__version__,
         instructions=INSTRUCTIONS,
@@ -116,7 +151,7 @@ def _add_resources(server: MCPServer[House], house: House) -> None:
 
     @server.resource("voice://status", title="Status", mime_type="application/json")
     async def status() -> str:
-        """Who can speak, who is resting and why, who speaks now, where records go."""
+        """Who can speak, who is resting and why, who speaks now and who waits, where records go."""
         return _as_json(status_record(session.speaker, session.conversation_id, audio_process=house.audio_process_id))
 
     @server.resource("voice://conversations/{id}", title="Conversation", mime_type="application/json")
@@ -155,6 +190,7 @@ def _end_well_on_signals(house: House) -> None:
             async with asyncio.timeout(LAST_WORDS_S):
                 await house.aclose()
         finally:
+            house.kill_audio()  # a hung sound system must not outlive its server
             sys.stderr.flush()
             os._exit(128 + number)
 

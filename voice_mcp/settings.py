@@ -37,6 +37,9 @@ class Core(BaseModel):
     base_dir: Path = Field(Path("~/.voicemode"), description="The folder everything is kept in.")
     debug: bool = Field(False, description="Log everything to stderr, and keep all audio and transcripts.")
     save_audio: bool = Field(False, description="Keep the audio of every utterance.")
+    audio_save_format: Literal["wav", "flac", "mp3", "aac", "opus", "ogg", "pcm"] = Field(
+        "wav", description="The format audio is kept in; ogg needs voice-mcp[ogg]."
+    )
     save_transcriptions: bool = Field(False, description="Keep the text of every utterance.")
     save_all: bool = Field(False, description="Keep audio and transcripts.")
     event_log_enabled: bool = Field(True, description="Write the event log.")
@@ -82,7 +85,9 @@ class SpeechOut(BaseModel):
     )
     tts_models: CommaList = Field(("tts-1",), description="One model per endpoint; the last one is used for the rest.")
     tts_speed: float = Field(1.0, ge=0.25, le=4.0, description="Speed; 1.0 is normal.")
-    tts_audio_format: Literal["pcm", "wav"] = Field("pcm", description="What endpoints are asked to send.")
+    tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
+        "pcm", description="What endpoints are asked to send."
+    )
     tts_engine: Literal["auto", "openai", "espeak", "tone"] = Field(
         "auto",
         description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
@@ -112,6 +117,9 @@ class SpeechOut(BaseModel):
 class Streaming(BaseModel):
     """How sound flows."""
 
+    streaming_enabled: bool = Field(
+        True, description="Play while audio arrives; false collects and decodes each piece of speech whole."
+    )
     stream_chunk_size: int = Field(
         4096, ge=2, le=1 << 20, description="Largest piece handed to the audio process at once, in bytes."
     )
@@ -135,7 +143,15 @@ class Devices(BaseModel):
     output_device: str | None = Field(None, description="Name of the output device, or part of it.")
 
 
-class Settings(Core, SpeechOut, Streaming, Devices, BaseSettings):
+class SpeechService(BaseModel):
+    """The speech service, for other programs."""
+
+    speech_server_token: SecretStr | None = Field(
+        None, description="What clients of `voice-mcp speech-server` send as their API key; other machines need one."
+    )
+
+
+class Settings(Core, SpeechOut, Streaming, Devices, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(
@@ -174,7 +190,9 @@ class LoadedSettings:
     """The settings, where each came from, and what looked wrong."""
 
     settings: Settings
+    """To be used: without keys that were not meant for these endpoints."""
     origins: tuple[Origin, ...]
+    """As they were given."""
     warnings: tuple[str, ...]
 
 
@@ -184,6 +202,7 @@ def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE
     Raises:
         SettingsError: A value cannot be used; the message names the variable, the value and what is allowed.
     """
+    project = str(project_file)
     files = [file for file in (home_file.expanduser(), project_file) if file.is_file()]
     sources = [Source("environment", _names_in(os.environ))]
     sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
@@ -191,11 +210,13 @@ def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE
         settings = Settings(_env_file=tuple(files), _env_file_encoding="utf-8")
     except ValidationError as exc:
         raise _settings_error(exc) from exc
-    return LoadedSettings(
-        settings=settings,
-        origins=tuple(_origins(settings, sources)),
-        warnings=tuple(_misspelt(sources)),
-    )
+    origins = tuple(_origins(settings, sources))
+    warnings = list(_misspelt(sources))
+    places = {origin.name: origin.source for origin in origins}
+    if settings.tts_api_keys and (mismatch := _mismatch(places, project)) is not None:
+        settings = settings.model_copy(update={"tts_api_keys": ()})
+        warnings.append(mismatch)
+    return LoadedSettings(settings, origins, tuple(warnings))
 
 
 def project_path() -> str:
@@ -239,6 +260,25 @@ def _origins(settings: Settings, sources: Sequence[Source]) -> Iterator[Origin]:
         names = setting_names(field_name, field)
         label = next((source.label for source in sources if not source.names.isdisjoint(names)), "default")
         yield Origin(names[0], _as_text(getattr(settings, field_name)), label, field.description or "")
+
+
+def _mismatch(places: Mapping[str, str], project: str) -> str | None:
+    """Why the keys must not be paired with the URLs, in a sentence; None when they may be.
+
+    Both are paired by position. A project that somebody else wrote may name any URL, and must not thereby get the keys
+    that the user keeps elsewhere; nor do a project's keys belong to URLs it has not seen.
+
+    Args:
+        places: Where each variable came from.
+        project: The label of the project's file.
+    """
+    urls, keys = places[PREFIX + "TTS_BASE_URLS"], places[PREFIX + "TTS_API_KEYS"]
+    if urls in (keys, "default") or project not in (urls, keys):
+        return None
+    return (
+        f"{PREFIX}TTS_API_KEYS ({keys}) is not sent to {PREFIX}TTS_BASE_URLS ({urls}): a project's endpoints get only "
+        "keys from the same file; set both in one place."
+    )
 
 
 def _as_text(value: object) -> str:

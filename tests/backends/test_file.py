@@ -46,9 +46,14 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == b"somebody's work"
 
 
-def test_without_a_place_to_write_there_is_no_device() -> None:
-    with pytest.raises(DeviceUnavailable, match="no place"):
-        FileBackend().open(STEREO, None, None, CountingSource())
+def test_without_a_place_to_write_the_frames_are_taken_all_the_same() -> None:
+    source = CountingSource(enough=2)
+    source.waiting.extend([bytes(400), bytes(400)])
+    stream = FileBackend().open(STEREO, None, None, source)
+    assert source.had_enough.wait(WAIT_S)
+    stream.close()
+
+    assert not source.waiting
 
 
 def test_a_file_that_cannot_grow_is_a_device_that_is_lost(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import eventually_async
-from voice_mcp.cli.text import AHEAD_CHARS, READ_BYTES, LiveText, file_text
+from voice_mcp.cli.text import AHEAD_CHARS, READ_BYTES, LiveText, _on, file_text
 from voice_mcp.clock import SystemClock
 from voice_mcp.core.script import MOST_CHARS
 
@@ -61,3 +62,36 @@ async def test_typed_lines_are_complete_when_they_are_entered() -> None:
     os.close(writing)
     assert await script.next_line() is None
     os.close(reading)
+
+
+class UntakeableText(LiveText):
+    """Input that cannot be taken, whatever it says."""
+
+    def _take_bytes(self, data: bytes) -> None:
+        raise ZeroDivisionError(f"{len(data)} bytes too many")
+
+
+async def test_text_that_cannot_be_taken_is_an_error_and_not_a_wait_for_ever(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("Hello.", encoding="utf-8")
+    async with asyncio.timeout(10):
+        with pytest.raises(ZeroDivisionError):
+            await UntakeableText(file).open(SystemClock())
+
+
+async def test_what_fails_on_the_loop_fails_in_the_thread_that_asked_for_it() -> None:
+    loop = asyncio.get_running_loop()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    failed = asyncio.Event()
+
+    def ask() -> None:
+        with pytest.raises(ZeroDivisionError):
+            _on(loop, fail)
+        loop.call_soon_threadsafe(failed.set)
+
+    threading.Thread(target=ask, daemon=True).start()
+    async with asyncio.timeout(10):
+        await failed.wait()

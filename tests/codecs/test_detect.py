@@ -5,7 +5,7 @@ import pytest
 from voice_mcp.codecs.detect import HEAD_BYTES, choose_decoder
 from voice_mcp.codecs.pcm import PcmDecoder
 from voice_mcp.codecs.wav import WavDecoder
-from voice_mcp.errors import NotAudio, UnsupportedFormat
+from voice_mcp.errors import NotAudio
 from voice_mcp.protocols import Decoder
 from voice_mcp.types import PcmFormat
 
@@ -55,22 +55,3 @@ def test_a_page_or_a_message_is_refused_by_its_name(media_type: str) -> None:
         choose(b"whatever it ", media_type)
     assert media_type.partition(";")[0].lower() in refused.value.message
     assert "/v1" in refused.value.hint
-
-
-@pytest.mark.parametrize(
-    ("head", "named"),
-    [(b"ID3\x04\0\0\0\0\0\0\0\0", "mp3"), (b"fLaC\0\0\0\x22\0\0\0\0", "flac"), (b"OggS\0\x02" + bytes(6), "opus")],
-)
-def test_audio_that_cannot_be_played_is_recognised_and_named(head: bytes, named: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=named) as refused:
-        choose(head, "audio/pcm")
-    assert "VOICEMODE_TTS_AUDIO_FORMAT" in refused.value.hint
-
-
-@pytest.mark.parametrize(
-    ("media_type", "named"),
-    [("audio/mpeg", "mp3"), ("audio/aac", "aac"), ("audio/flac", "flac"), ("audio/ogg; codecs=opus", "opus")],
-)
-def test_audio_that_cannot_be_played_is_named_as_it_is_called(media_type: str, named: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=named):
-        choose(media_type=media_type)

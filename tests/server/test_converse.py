@@ -102,6 +102,54 @@ async def test_a_message_longer_than_the_call_goes_on_being_spoken(tmp_path: Pat
     assert "without a message" in first.content[0].text
 
 
+async def test_what_is_only_spoken_is_spoken_on_when_it_takes_longer_than_the_call(tmp_path: Path, era: str) -> None:
+    house = make_house(tmp_path, audio_output="null", call_limit_s=0.3)
+    async with Client(create_server(house), mode=era) as client:
+        result = await converse(
+            client, message="This message takes a good while longer than the call may.", wait_for_response=False
+        )
+    said = result.structured_content
+    assert (said["status"], said["spoken"]["status"]) == ("spoken", "queued")
+    assert said["spoken"]["utterance_id"]
+    assert "still being spoken" in said["note"]
+    assert "call converse again" not in result.content[0].text
+
+
+async def test_after_listening_the_question_that_was_spoken_is_asked(tmp_path: Path, era: str) -> None:
+    user = typing("Blue.")
+    question = "Which of the many colours there are, do you think, should this button have?"
+    house = make_house(tmp_path, audio_output="null", call_limit_s=0.2)
+    async with Client(create_server(house), mode=era, elicitation_callback=user) as client:
+        first = await converse(client, message=question, conversation_id="colours")
+        assert first.structured_content["status"] == "listening"
+        assert user.asked == []
+        result = first
+        with anyio.fail_after(20):
+            while result.structured_content["status"] == "listening":
+                result = await converse(client, conversation_id="colours")
+        assert (result.structured_content["response"], user.asked) == ("Blue.", [question])
+        await converse(client, conversation_id="colours")
+        await converse(client, conversation_id="another")
+    assert user.asked == [question, *["What would you like to say?"] * 2]
+
+
+async def test_a_question_nobody_answered_in_time_stays_the_question(tmp_path: Path) -> None:
+    class Slow(User):
+        async def __call__(self, context: Any, params: ElicitRequestParams) -> ElicitResult:
+            answer = await super().__call__(context, params)
+            if len(self.asked) == 1:
+                await anyio.sleep_forever()
+            return answer
+
+    slow = Slow(ElicitResult(action="decline"))
+    async with Client(create_server(make_house(tmp_path)), mode="legacy", elicitation_callback=slow) as client:
+        await converse(client, message="Hello?", listen_duration_max=0.2)
+        declined = await converse(client)
+        await converse(client)
+    assert declined.structured_content["status"] == "no_speech"
+    assert slow.asked == ["Hello?", "Hello?", "What would you like to say?"]
+
+
 async def test_a_user_who_never_answers_does_not_hold_the_call_for_ever(tmp_path: Path) -> None:
     class Absent(User):
         async def __call__(self, context: Any, params: ElicitRequestParams) -> ElicitResult:

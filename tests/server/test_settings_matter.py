@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import sys
 import wave
 from pathlib import Path
 from typing import Any
 
 import anyio
+import av
 import pytest
 from mcp import Client
 from mcp.types import ElicitResult
 
+from tests.cli.command import Running
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import exchanges, logged_events, make_house
+from tests.support.waiting import eventually
 from voice_mcp.app import App, link_config, usable_endpoints
 from voice_mcp.errors import SettingsError
+from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 
@@ -37,6 +43,14 @@ async def said(house: App, message: str = "Hello there.", **arguments: Any) -> d
 def age(path: Path, days: float) -> None:
     moment = path.stat().st_mtime - days * 86_400
     os.utime(path, (moment, moment))
+
+
+def decoded_s(path: Path) -> float:
+    """Seconds of sound in a file, as another library than ours reads it."""
+    if path.suffix == ".pcm":
+        return path.stat().st_size / 48_000
+    with av.open(str(path)) as container:
+        return float(sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0)))
 
 
 async def test_base_dir_is_where_everything_is_kept(tmp_path: Path) -> None:
@@ -171,6 +185,39 @@ async def test_openai_api_key_makes_openai_worth_asking() -> None:
     assert (openai.api_key, other.api_key) == ("sk-1", None)
 
 
+@pytest.mark.parametrize("streaming_enabled", [True, False])
+async def test_streaming_enabled_lets_sound_begin_before_all_of_it_is_there(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint, streaming_enabled: bool
+) -> None:
+    speech_endpoint.always(Behaviour(pace=2.0))
+    events = EventRecorder()
+    house = make_house(
+        tmp_path,
+        audio_output="null",
+        tts_engine="openai",
+        tts_base_urls=(speech_endpoint.base_url,),
+        streaming_enabled=streaming_enabled,
+        events=events,
+    )
+    await said(house)
+    (started,) = events.of(EventType.TTS_PLAYBACK_START)
+    ended_s = speech_endpoint.speech[0].ended_s
+    assert ended_s is not None
+    assert (started.timestamp < house.clock.utc(ended_s)) is streaming_enabled
+
+
+@pytest.mark.parametrize("output", ["null", "file"])
+@pytest.mark.parametrize("audio_save_format", ["wav", "flac", "mp3", "aac", "opus", "ogg", "pcm"])
+async def test_audio_save_format_is_the_format_audio_is_kept_in(
+    tmp_path: Path, audio_save_format: str, output: str
+) -> None:
+    house = make_house(tmp_path, audio_output=output, save_audio=True, audio_save_format=audio_save_format)
+    result = await said(house, "Hi.")
+    path = Path(result["audio_path"])
+    assert path.suffix == f".{audio_save_format}"
+    assert decoded_s(path) == pytest.approx(result["duration_s"], abs=0.13)
+
+
 async def test_stream_chunk_size_bounds_each_piece_without_changing_the_sound(
     tmp_path: Path, speech_endpoint: SpeechEndpoint
 ) -> None:
@@ -245,6 +292,23 @@ async def test_output_device_that_does_not_exist_is_an_error_that_names_it(tmp_p
     assert result.is_error
     assert result.structured_content is not None
     assert result.structured_content["error"] == "device_unavailable"
+
+
+def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:
+    def health(server: Running, **headers: str) -> int:
+        told = eventually(lambda: re.search(r"127\.0\.0\.1:\d+", server.errors), 20)
+        assert told is not None
+        connection = http.client.HTTPConnection(told[0], timeout=20)
+        connection.request("GET", "/health", headers=headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    with Running(tmp_path / "open", "speech-server", "--port", "0") as server:
+        assert health(server) == 200
+    with Running(tmp_path / "closed", "speech-server", "--port", "0", VOICEMODE_SPEECH_SERVER_TOKEN="mine") as server:
+        assert health(server) == 401
+        assert health(server, Authorization="Bearer mine") == 200
 
 
 async def test_no_setting_is_without_a_test() -> None:

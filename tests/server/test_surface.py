@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client
@@ -11,6 +12,7 @@ from mcp import Client
 from tests.support.house import make_house
 from tests.support.ports import refusing_port
 from voice_mcp import __version__
+from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +79,7 @@ async def test_status_says_who_rests_and_why(tmp_path: Path) -> None:
     endpoint, espeak = record["engines"]
     assert (endpoint["state"], espeak["state"]) == ("resting", "ready")
     assert "cannot be reached" in endpoint["problem"]
-    assert record["speaking"] is False
+    assert (record["speaking"], record["waiting"]) == (None, [])
 
 
 @pytest.mark.parametrize("name", ["never-was", "..%2F..%2Fetc", "x" * 70])
@@ -93,3 +95,56 @@ async def test_the_prompt_starts_a_conversation(tmp_path: Path, era: str) -> Non
     text = prompt.messages[0].content.text  # type: ignore[union-attr]
     assert "the release" in text
     assert "converse" in text
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "what"),
+    [
+        ("speak", {"message": "Hi.", "speed": "planted"}, "speak cannot be called like this: speed must be a number."),
+        ("speak", {}, "speak cannot be called like this: message is missing."),
+        ("speak", {"message": None}, "speak cannot be called like this: message must be text."),
+        (
+            "converse",
+            {"message": 7, "wait_for_response": "planted", "planted": 1},
+            "converse cannot be called like this: message must be text; wait_for_response must be true or false.",
+        ),
+        ("speak", {"conversation_id": ["planted"]}, "message is missing; conversation_id must be text."),
+    ],
+)
+async def test_wrong_arguments_get_two_sentences_without_the_value_and_are_on_record(
+    tmp_path: Path, era: str, tool: str, arguments: dict[str, Any], what: str
+) -> None:
+    events = EventRecorder()
+    async with Client(create_server(make_house(tmp_path, events=events)), mode=era) as client:
+        result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert result.structured_content is not None
+    assert result.structured_content["error"] == "invalid_input"
+    assert result.structured_content["message"].endswith(what)
+    text = result.content[0].text  # type: ignore[union-attr]
+    assert text == f"{result.structured_content['message']} Correct the argument and call again."
+    assert "planted" not in text
+    (start,) = events.of(EventType.TOOL_REQUEST_START)
+    (end,) = events.of(EventType.TOOL_REQUEST_END)
+    assert start.data["tool"] == end.data["tool"] == tool
+    assert (end.data["success"], end.data["status"]) == (False, "invalid_input")
+
+
+async def test_wrong_arguments_are_on_record_in_the_conversation_they_name(tmp_path: Path) -> None:
+    events = EventRecorder()
+    async with Client(create_server(make_house(tmp_path, events=events))) as client:
+        await client.call_tool("speak", {"conversation_id": "of-mine"})
+    assert {event.conversation_id for event in events.events} == {"of-mine"}
+
+
+async def test_status_says_who_speaks_and_who_waits(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="null")
+    async with Client(create_server(house)) as client:
+        queued = [
+            (await client.call_tool("speak", {"message": text, "wait": False})).structured_content
+            for text in ("The first one takes a moment to say.", "The second.", "The third.")
+        ]
+        record = json.loads((await client.read_resource("voice://status")).contents[0].text)  # type: ignore[union-attr]
+    names = [{"utterance_id": one["utterance_id"], "conversation_id": one["conversation_id"]} for one in queued if one]
+    assert record["speaking"] == names[0]
+    assert record["waiting"] == names[1:]

@@ -1,4 +1,4 @@
-"""A WAV file instead of a device: every frame is kept, none is waited for."""
+"""A WAV file instead of a device, or nothing at all: no frame is waited for."""
 
 from __future__ import annotations
 
@@ -19,23 +19,21 @@ class FileBackend:
     name = "file"
 
     def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
-        if path is None:
-            raise DeviceUnavailable("The audio cannot be kept in a file: no place to write it.")
-        return _Stream(fmt, Path(path), source)
+        return _Stream(fmt, Path(path) if path is not None else None, source)
 
     def devices(self) -> list[str]:
         return ["file"]
 
 
 class _Stream:
-    """A thread that writes whatever comes as soon as it comes."""
+    """A thread that takes whatever comes as soon as it comes, and writes it if there is a place for it."""
 
     latency_s = 0.0
     period_frames = 1
 
-    def __init__(self, fmt: PcmFormat, path: Path, source: FrameSource) -> None:
+    def __init__(self, fmt: PcmFormat, path: Path | None, source: FrameSource) -> None:
         try:
-            self._wav = GrowingWav(path, fmt)
+            self._wav = GrowingWav(path, fmt) if path is not None else None
         except StorageError as exc:
             raise DeviceUnavailable(exc.message, hint=exc.hint) from exc
         self._source = source
@@ -46,11 +44,14 @@ class _Stream:
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
-        self._wav.close()
+        if self._wav is not None:
+            self._wav.close()
 
     def _run(self) -> None:
         try:
             while not self._closed.is_set():
-                self._wav.append(self._source.take(BLOCK_BYTES, timeout_s=0.05))
+                frames = self._source.take(BLOCK_BYTES, timeout_s=0.05)
+                if self._wav is not None:
+                    self._wav.append(frames)
         except StorageError as exc:
             self._source.lost(exc.message)

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from voice_mcp.cli.captions import clock_text
+from voice_mcp.cli.export import export_conversation
 from voice_mcp.cli.house import conversation_log, read_settings
 from voice_mcp.cli.output import (
     AsJson,
@@ -36,6 +37,7 @@ def conversations() -> typer.Typer:
     family = typer.Typer(help="Show what was said and heard.", no_args_is_help=True)
     family.command("list")(list_conversations)
     family.command("show")(show_conversation)
+    family.command("export")(export_conversation)
     return family
 
 

@@ -16,6 +16,7 @@ from voice_mcp.cli.log import log
 from voice_mcp.cli.output import complain, tame_streams
 from voice_mcp.cli.settings import settings
 from voice_mcp.cli.speak import speak
+from voice_mcp.cli.speech_server import speech_server
 from voice_mcp.cli.voices import voices
 from voice_mcp.errors import VoiceError
 
@@ -47,7 +48,7 @@ def build_commands() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     commands.callback()(_options)
-    for command in (speak, demo):
+    for command in (speak, demo, speech_server):
         commands.command(rich_help_panel=SPEAKING)(command)
     for command in (doctor, voices, devices, settings):
         commands.command(rich_help_panel=LOOKING)(command)

@@ -85,17 +85,29 @@ class LiveText:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._begun = asyncio.Event()
         self._is_empty = True
+        self._failure: Exception | None = None
         self._never = threading.Event()
 
     async def open(self, clock: Clock) -> tuple[Script, float]:
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(loop,), name="text-input", daemon=True).start()
         await self._begun.wait()
+        if self._failure is not None:
+            raise self._failure
         if self._is_empty:
             raise NothingToSay("There is nothing to say: the input holds no words.", hint=NOTHING_HINT)
         return self._script, clock.now()
 
     def _take(self, data: bytes) -> None:
+        try:
+            self._take_bytes(data)
+        except Exception as exc:
+            self._failure = exc
+            self._script.close()  # what is being spoken already ends where the text does
+            self._begun.set()
+            logger.exception("The input could not be taken any further.")
+
+    def _take_bytes(self, data: bytes) -> None:
         """Take the next bytes; none are the end."""
         blocks = self._reader.push(self._decoder.decode(data, final=not data))
         if not data or self.typed:
@@ -117,8 +129,12 @@ class LiveText:
         try:
             for data in self._pieces():
                 self._hand_over(loop, data)
+                if self._failure is not None:
+                    return
             self._hand_over(loop, b"")
         except RuntimeError:
+            if not loop.is_closed():
+                raise
             return  # the speech has ended, and its event loop with it
 
     def _pieces(self) -> Iterator[bytes]:
@@ -137,13 +153,20 @@ class LiveText:
 
 
 def _on(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
-    """Call ``function`` on the loop's thread, and wait for what it returns.
+    """Call ``function`` on the loop's thread, and wait for what it returns or raises.
 
     Raises:
         RuntimeError: The loop is closed.
     """
     answer: Future[T] = Future()
-    loop.call_soon_threadsafe(lambda: answer.set_result(function()))
+
+    def call() -> None:
+        try:
+            answer.set_result(function())
+        except Exception as exc:  # noqa: BLE001 - raised again in the thread that waits
+            answer.set_exception(exc)
+
+    loop.call_soon_threadsafe(call)
     return answer.result()
 
 

@@ -1,8 +1,8 @@
 """Rendering a line of speech: text in, frames out, from whichever engine can. No device, no clock of its own.
 
-When an engine fails in the middle of a line it is asked once more and what was already received is skipped; when it
-fails again, the next engine goes on from the word where the sound broke off. So no word is heard twice, and none is
-left out.
+When an engine fails in the middle of a line it is asked once more, and what was already received is skipped. When it
+fails again, the next engine goes on from the last word that was spoken for sure: exactly there where the engine said
+where its words are, and otherwise a few words early rather than one too late.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from voice_mcp.codecs.detect import HEAD_BYTES, choose_decoder
+from voice_mcp.audio.downmix import downmix
+from voice_mcp.codecs.detect import choose_decoder, undecided
+from voice_mcp.codecs.whole import WholeFileDecoder
 from voice_mcp.core.failover import Roster
-from voice_mcp.core.timeline import Run, spoken_chars
+from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import AllEnginesFailed, CodecError, EngineError, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechEngine, SpeechStream
 from voice_mcp.types import PcmFormat, SpeechRequest, WordMark
 
-ENDPOINT_PCM = PcmFormat(24_000, 1)
-"""What OpenAI's ``pcm`` is, and what servers that imitate it send."""
+MOST_CHANNELS = 2
+"""Every device has two; speech in more is mixed down."""
+SLOW_SPEECH = 0.6
+"""The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
+BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
+"""A line may last so many times as long as expected, and this many seconds more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,14 @@ class _Received:
     format: PcmFormat | None = None
     marks: Sequence[WordMark] = ()
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.format.seconds(self.frames) if self.format is not None else 0.0
+
     def spoken_chars(self, text: str, speed: float) -> int:
-        """How much of ``text`` these frames speak, as far as can be told."""
-        if self.format is None:
-            return 0
-        return spoken_chars(Run(text, 0.0, self.marks), self.format.seconds(self.frames), speed=speed)
+        """How much of ``text`` these frames speak for sure: where an engine does not say, a slow one is assumed."""
+        return spoken_chars(Run(text, 0.0, self.marks), self.seconds, speed=speed * SLOW_SPEECH)
 
 
 @dataclass(slots=True)
@@ -72,14 +81,18 @@ class Rendering:
         roster: Whom to ask.
         manner: How to say it.
         trail: Told what happens.
+        streaming: Whether frames are passed on while audio arrives, or when all of a line is there.
     """
 
     roster: Roster
     manner: Manner
     trail: Trail
+    streaming: bool = True
     notes: list[str] = field(default_factory=list)
     """What the user should know, one sentence each."""
-    _spoke_last: str | None = None
+    decode_errors: int = 0
+    """Damaged stretches that were skipped or concealed."""
+    _passed_over: list[str] = field(default_factory=list)
 
     def expected_format(self) -> PcmFormat:
         """What the first frames will most likely be."""
@@ -91,37 +104,34 @@ class Rendering:
         Raises:
             UnknownVoice: Nobody has the voice that was asked for.
             EngineError: Nobody could speak it, or the rest of it.
+            CodecError: What the only engine sent cannot be played.
         """
         engines, problems = deque(self._order()), list[VoiceError]()
-        start, skip_frames = 0, 0
-        first_try = _Received()
+        start, earlier = 0, _Received()
         while engines and not self._voice_is_wrong(engines[0], problems):
-            engine = engines[0]
-            received = _Received()
+            engine, voice, received = engines[0], self._voice_for(engines[0]), _Received()
             try:
-                async with aclosing(self._attempt(engine, text, start, skip_frames, received)) as pieces:
+                async with aclosing(self._attempt(engine, text, start, earlier, received)) as pieces:
                     async for piece in pieces:
                         yield piece
-            except UnknownVoice as exc:
-                if self.manner.voice is None:
-                    continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
-                problems.append(exc)
-                engines.popleft()
-            except (EngineError, CodecError) as problem:
-                self.trail.event(
-                    EventType.TTS_ERROR, {"engine": engine.name, "code": problem.code, "message": problem.message}
-                )
-                if received.frames and not skip_frames:
-                    first_try, skip_frames = received, received.frames
-                    continue
-                problems.append(problem)
-                furthest = max(first_try, received, key=lambda tried: tried.frames)
-                start += furthest.spoken_chars(text[start:], self.manner.speed)
-                first_try, skip_frames = _Received(), 0
-                engines.popleft()
-                self._give_up(engine, problem, engines[0] if engines else None)
-            else:
                 return
+            except UnknownVoice as exc:
+                if self.manner.voice is None and self._voice_for(engine) != voice:
+                    continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
+                problem: VoiceError = exc
+            except (EngineError, CodecError) as exc:
+                self._tell_failure(engine, exc)
+                if received.frames and not earlier.frames:
+                    earlier = received
+                    continue
+                self.roster.failed(engine, exc)
+                problem = exc
+            problems.append(problem)
+            furthest = max(earlier, received, key=lambda tried: tried.seconds)
+            start += furthest.spoken_chars(text[start:], self.manner.speed)
+            earlier = _Received()
+            engines.popleft()
+            self._pass_on(engine, problem, engines)
         raise _nobody(problems)
 
     # --- whom to ask -------------------------------------------------------------------------------------------
@@ -132,9 +142,10 @@ class Rendering:
         wanted = self.manner.voice
         if wanted is None:
             return candidates
-        able = [engine for engine in candidates if engine.knows_voice(wanted) is not False]
-        if not able:
+        # Judged over all of them: one that is resting may have the voice, and then a stand-in is better than an error.
+        if all(engine.knows_voice(wanted) is False for engine in self.roster.engines):
             raise UnknownVoice(f"No engine has a voice named {wanted!r}.")
+        able = [engine for engine in candidates if engine.knows_voice(wanted) is not False]
         return able + [engine for engine in candidates if engine not in able]
 
     def _voice_is_wrong(self, engine: SpeechEngine, problems: list[VoiceError]) -> bool:
@@ -152,93 +163,127 @@ class Rendering:
     # --- one attempt -------------------------------------------------------------------------------------------
 
     async def _attempt(
-        self, engine: SpeechEngine, text: str, start: int, skip_frames: int, received: _Received
+        self, engine: SpeechEngine, text: str, start: int, earlier: _Received, received: _Received
     ) -> AsyncGenerator[Begin | bytes, None]:
-        """Ask one engine for the line from ``start`` on and pass on what comes after ``skip_frames`` frames."""
+        """Ask one engine for the line from ``start`` on, and pass on what comes after what came ``earlier``."""
         request = SpeechRequest(text[start:], self._voice_for(engine), self.manner.speed, self.manner.instructions)
         self.trail.event(EventType.TTS_REQUEST, {"engine": engine.name, "chars": len(request.text)})
         stream = await engine.open(request)
         try:
-            begun = skip_frames > 0
-            async with aclosing(self._frames(stream, request.text, received)) as blocks:
+            begun = False
+            async with aclosing(self._frames(engine, stream, request.text, received)) as blocks:
                 async for block in blocks:
+                    assert received.format is not None
+                    # The same shape as before: the same stretch of sound goes on, and needs no new beginning.
+                    if not begun and received.format != earlier.format:
+                        said = earlier.spoken_chars(request.text, self.manner.speed)
+                        yield Begin(
+                            start + said, received.format, stream.word_marks, stream.engine, stream.model, stream.voice
+                        )
                     if not begun:
-                        assert received.format is not None
-                        yield _begin(start, received.format, stream)
-                        begun = True
-                    if fresh := _after(block, skip_frames, received):
+                        self._spoke(engine, stream)
+                    begun = True
+                    if fresh := _after(block, earlier, received):
                         yield fresh
             self.roster.worked(engine)
-            self._note_voice(engine, stream)
         finally:
             await asyncio.shield(stream.aclose())
 
-    async def _frames(self, stream: SpeechStream, text: str, received: _Received) -> AsyncGenerator[bytes, None]:
+    async def _frames(
+        self, engine: SpeechEngine, stream: SpeechStream, text: str, received: _Received
+    ) -> AsyncGenerator[bytes, None]:
         """The stream's bytes as whole frames, with the format set on ``received`` before the first of them."""
         received.marks = stream.word_marks
         blocks = aiter(stream)
-        head = await self._head(stream, blocks, text)
-        decoder = choose_decoder(head, stream.media_type, stream.encoding, stream.pcm_format or ENDPOINT_PCM)
-        block: bytes | None = head
-        while block is not None:
-            if frames := decoder.decode(block):
-                yield _count(frames, decoder.format, received)
-            block = await anext(blocks, None)
-        if rest := decoder.flush():
-            yield _count(rest, decoder.format, received)
+        head = await self._head(stream, blocks)
+        decoder = choose_decoder(head, stream.media_type, stream.encoding, stream.pcm_format or engine.expected_format)
+        if not self.streaming:
+            decoder = WholeFileDecoder(decoder)
+        try:
+            block: bytes | None = head
+            while block is not None:
+                if frames := decoder.decode(block):
+                    yield _count(frames, decoder.format, received)
+                    self._bound(stream, text, received)
+                block = await anext(blocks, None)
+            # In a thread: where all of it was collected, all of it is decoded now.
+            if rest := await asyncio.to_thread(decoder.flush):
+                yield _count(rest, decoder.format, received)
+            if not received.frames and _has_words(text):
+                raise EngineError(f"{stream.engine} sent no audio.")
+        finally:
+            self._note_damage(stream, decoder.decode_errors)
 
-    async def _head(self, stream: SpeechStream, blocks: AsyncIterator[bytes], text: str) -> bytes:
+    async def _head(self, stream: SpeechStream, blocks: AsyncIterator[bytes]) -> bytes:
         """The first bytes, enough of them to tell what they are."""
         head = b""
-        while len(head) < HEAD_BYTES:
+        while undecided(head, stream.media_type, stream.encoding):
             block = await anext(blocks, None)
             if block is None:
                 break
             if not head:
                 self.trail.event(EventType.TTS_FIRST_BYTE, {"engine": stream.engine})
             head += block
-        if not head and any(char.isalnum() for char in text):
-            raise EngineError(f"{stream.engine} sent no audio.")
         return head
 
     # --- what went wrong ---------------------------------------------------------------------------------------
 
-    def _give_up(self, engine: SpeechEngine, problem: VoiceError, successor: SpeechEngine | None) -> None:
-        self.roster.failed(engine, problem)
-        if successor is not None:
+    def _bound(self, stream: SpeechStream, text: str, received: _Received) -> None:
+        """No sentence lasts for ever, whatever a server sends."""
+        most_s = LEAST_BOUND_S + BOUND_FACTOR * expected_seconds(len(text), speed=self.manner.speed)
+        if received.seconds > most_s:
+            raise EngineError(f"{stream.engine} sent {received.seconds:.0f} s of audio for {len(text)} characters.")
+
+    def _tell_failure(self, engine: SpeechEngine, exc: VoiceError) -> None:
+        self.trail.event(EventType.TTS_ERROR, {"engine": engine.name, "code": exc.code, "message": exc.message})
+
+    def _pass_on(self, engine: SpeechEngine, problem: VoiceError, successors: Sequence[SpeechEngine]) -> None:
+        self._passed_over.append(problem.message)
+        if successors:
             self.trail.event(
                 EventType.PROVIDER_SWITCH,
-                {"from": engine.name, "to": successor.name, "reason": problem.code, "message": problem.message},
+                {"from": engine.name, "to": successors[0].name, "reason": problem.code, "message": problem.message},
             )
-            self._note(f"{problem.message} {successor.name} spoke instead.")
 
-    def _note_voice(self, engine: SpeechEngine, stream: SpeechStream) -> None:
+    def _spoke(self, engine: SpeechEngine, stream: SpeechStream) -> None:
+        """Somebody speaks: say it if it is not who, or not the voice, that was wanted."""
+        if self._passed_over:
+            self.note(" ".join((*dict.fromkeys(self._passed_over), f"{stream.engine} spoke instead.")))
+            self._passed_over.clear()
         wanted = self.manner.voice
-        if wanted is not None and engine.knows_voice(wanted) is False and self._spoke_last != stream.engine:
-            self._note(f"The voice {wanted} is not available on {stream.engine}; {stream.voice} spoke.")
-        self._spoke_last = stream.engine
+        if wanted is not None and engine.knows_voice(wanted) is False:
+            self.note(f"The voice {wanted} is not available on {stream.engine}; {stream.voice} spoke.")
 
-    def _note(self, sentence: str) -> None:
+    def _note_damage(self, stream: SpeechStream, errors: int) -> None:
+        if errors:
+            self.decode_errors += errors
+            self.note(f"{stream.engine} sent damaged audio; what could be decoded was played.")
+
+    def note(self, sentence: str) -> None:
+        """Add to what the user should know; what is known already is not said again."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
 
-def _begin(start: int, fmt: PcmFormat, stream: SpeechStream) -> Begin:
-    return Begin(start, fmt, stream.word_marks, stream.engine, stream.model, stream.voice)
-
-
 def _count(frames: bytes, fmt: PcmFormat | None, received: _Received) -> bytes:
     assert fmt is not None
+    if fmt.channels > MOST_CHANNELS:
+        frames, fmt = downmix(frames, fmt.channels), PcmFormat(fmt.rate_hz, 1)
     received.format = fmt
     received.frames += fmt.frames(len(frames))
     return frames
 
 
-def _after(block: bytes, skip_frames: int, received: _Received) -> bytes:
-    """What of the newest block lies behind the first ``skip_frames`` frames."""
+def _after(block: bytes, earlier: _Received, received: _Received) -> bytes:
+    """What of the newest block lies behind what came earlier."""
     assert received.format is not None
-    size = (received.frames - skip_frames) * received.format.frame_bytes
+    fresh_frames = received.frames - received.format.frames_in(earlier.seconds)
+    size = fresh_frames * received.format.frame_bytes
     return block if size >= len(block) else block[len(block) - max(0, size) :]
+
+
+def _has_words(text: str) -> bool:
+    return any(char.isalnum() for char in text)
 
 
 def _nobody(problems: list[VoiceError]) -> VoiceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from voice_mcp.errors import MessageTooLong, NothingToSay
 
 MOST_CHARS = 100_000
 """About two hours of speech. Nobody asked for more in one call; somebody sent a file by mistake."""
-AT_ONCE_CHARS = 8_000
-"""A longer message is read block by block while its beginning is already being spoken."""
+TOGETHER_CHARS = 4_000
+"""How much is turned into speech at once: more is read on while its beginning is already being spoken."""
+FIRST_CHARS = 60
+"""How long the very first segment may be: it is in a hurry."""
 LATER_FIRST_CHARS = 200
-"""How short the first segment of a later block may be cut: it is in no hurry."""
+"""How long the first segment of a later stretch may be: it is in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,11 @@ class Script:
         self._lines: deque[Line] = deque()
         self._closed = False
         self._changed = asyncio.Event()
-        self._any_line = False
+        self._begun = False
 
     @classmethod
     def of(cls, message: str) -> Script:
-        """A script of one whole message.
+        """A script of one whole message. It parses: not for the event loop's thread.
 
         Raises:
             NothingToSay: It holds nothing that can be spoken.
@@ -63,7 +66,9 @@ class Script:
         for block in _blocks(message):
             script.append(block)
         script.close()
-        if not script._has_line():
+        while script._unread and not script._lines:
+            script._read_on()
+        if not script._lines:
             raise NothingToSay("There is nothing to say: the message holds no words.")
         return script
 
@@ -80,16 +85,19 @@ class Script:
     @property
     def is_waiting(self) -> bool:
         """Whether the next line is not known yet, and may never come."""
-        return not self._closed and not self._has_line()
+        return not (self._closed or self._lines or self._unread)
 
     async def next_line(self) -> Line | None:
         """The next line, as soon as there is one; None after the last."""
-        while not self._has_line():
-            if self._closed:
+        while not self._lines:
+            if self._unread:
+                await asyncio.to_thread(self._read_on)
+            elif self._closed:
                 return None
-            self._changed.clear()
-            await self._changed.wait()
-        self._any_line = True
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        self._begun = True
         return self._lines.popleft()
 
     @property
@@ -111,27 +119,30 @@ class Script:
         """The whole message as it came in so far."""
         return "".join((*(block.source for block in self._blocks), *self._unread)).strip()
 
-    def _has_line(self) -> bool:
-        while not self._lines and self._unread:
-            block = speakable(self._unread.popleft())
-            number = len(self._blocks)
-            self._blocks.append(block)
-            first = not self._any_line
-            self._lines.extend(_line(part, number) for part in _segments(block.text, first))
-        return bool(self._lines)
+    def _read_on(self) -> None:
+        """Turn the next blocks into lines: as many together as make a good stretch. Thread: any, one at a time."""
+        blocks, chars = 0, 0
+        for block in tuple(self._unread):
+            if blocks and chars + len(block) > TOGETHER_CHARS:
+                break
+            blocks, chars = blocks + 1, chars + len(block)
+        read = speakable("".join(itertools.islice(self._unread, blocks)))
+        number = len(self._blocks)
+        # Read before it is taken away: whoever divides the message meanwhile must find every word of it.
+        self._blocks.append(read)
+        for _ in range(blocks):
+            self._unread.popleft()
+        first_chars = LATER_FIRST_CHARS if self._begun else FIRST_CHARS
+        self._lines.extend(_line(part, number) for part in segment(read.text, first_chars=first_chars))
 
 
 def _blocks(message: str) -> Iterator[str]:
-    if len(message) <= AT_ONCE_CHARS:
+    if len(message) <= TOGETHER_CHARS:
         yield message
         return
     reader = BlockReader()
     yield from reader.push(message)
     yield from reader.flush()
-
-
-def _segments(text: str, first: bool) -> list[Segment]:
-    return segment(text) if first else segment(text, first_chars=LATER_FIRST_CHARS)
 
 
 def _line(part: Segment, block: int) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.rendering import Manner
@@ -13,6 +13,30 @@ from voice_mcp.errors import InvalidSpeed
 from voice_mcp.storage.conversation_log import ConversationLog
 
 SLOWEST, FASTEST = 0.25, 4.0
+MOST_QUESTIONS = 64
+"""Conversations whose open question is remembered; an agent may invent conversations without end."""
+
+
+class OpenQuestions:
+    """What each conversation last asked and was not answered yet."""
+
+    def __init__(self) -> None:
+        self._questions: dict[str, str] = {}
+
+    def ask(self, conversation_id: str, question: str) -> None:
+        """Remember a question in place of the one before."""
+        self._questions.pop(conversation_id, None)
+        self._questions[conversation_id] = question
+        while len(self._questions) > MOST_QUESTIONS:
+            del self._questions[next(iter(self._questions))]
+
+    def pending(self, conversation_id: str) -> str | None:
+        """The question that waits for an answer, if one does."""
+        return self._questions.get(conversation_id)
+
+    def settle(self, conversation_id: str) -> None:
+        """It was answered, or the user chose not to."""
+        self._questions.pop(conversation_id, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +56,7 @@ class Session:
     """Longest a call may take where the host must not be kept waiting."""
     warm_up: Callable[[], None]
     """Load in the background what the first words need. Returns at once; a second call does nothing."""
+    questions: OpenQuestions = field(default_factory=OpenQuestions)
 
     def manner(self, voice: str | None, speed: float | None, instructions: str | None) -> Manner:
         """How to say something, with what is not said filled in.

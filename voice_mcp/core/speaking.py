@@ -11,34 +11,22 @@ import contextlib
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
+from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.rendering import Begin, Manner, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.core.utterance import Archive, Utterance
-from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, SpeechCutOff, VoiceError
+from voice_mcp.errors import SpeechCutOff, VoiceError
 from voice_mcp.events import EventType
-from voice_mcp.protocols import Playback, ProgressListener, Speakers
-from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType, SpeechStatus
+from voice_mcp.protocols import ProgressListener, Speakers
+from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
 
 logger = logging.getLogger(__name__)
-
-SILENCE_S = 1.0
-"""How long a stop may take to be confirmed by the audio process before the record is closed without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputChoice:
-    """Where sound may go."""
-
-    device: bool = True
-    """A sound device is wanted."""
-    file: bool = True
-    """A file will do where there is no device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +53,22 @@ class Spoken:
 
 @dataclass(slots=True)
 class _Heard:
-    """What the audio process has reported so far, over all runs of frames."""
+    """What the audio process has reported so far."""
 
     first_heard_at_s: float | None = None
-    before_s: float = 0.0
-    """Seconds played by earlier runs."""
-    current_s: float = 0.0
-    """Seconds played by this one."""
+    seconds: float = 0.0
+    """Seconds played."""
     underruns: int = 0
     backend: str = ""
 
-    @property
-    def total_s(self) -> float:
-        return self.before_s + self.current_s
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A run of audio, and which part of which line it speaks."""
+
+    line: Line
+    start: int
+    run: Run
 
 
 class Speaker:
@@ -96,7 +87,9 @@ class Speaker:
         self.archive = archive
         self.output = output
         self.floor = Floor()
-        self._running: set[Speech] = set()
+        self.current: Speech | None = None
+        """Who has the floor."""
+        self._running: dict[Speech, None] = {}
         self._unreported: list[str] = []
 
     def start(
@@ -112,9 +105,14 @@ class Speaker:
             progress: Told where the voice is.
         """
         speech = Speech(self, script, manner, Utterance(self.archive, conversation_id), arrived_s, progress)
-        self._running.add(speech)
-        speech.on_end(self._running.discard)
+        self._running[speech] = None
+        speech.on_end(self._running.pop)
         return speech
+
+    @property
+    def queued(self) -> tuple[Speech, ...]:
+        """Who waits for the floor, in order."""
+        return tuple(speech for speech in self._running if speech is not self.current)
 
     def report_later(self, speech: Speech) -> None:
         """Nobody waits for this one: if it fails, the next result says so."""
@@ -156,14 +154,13 @@ class Speech:
         self._utterance = utterance
         self._arrived_s = arrived_s
         self._progress = progress
-        self._rendering = Rendering(speaker.roster, manner, utterance)
-        self._playback: Playback | None = None
-        self._sent_frames = 0
-        self._runs: list[tuple[Line, int, Run]] = []
+        self._rendering = Rendering(speaker.roster, manner, utterance, streaming=speaker.output.streaming)
+        self._outlet = Outlet(speaker.speakers, speaker.output, utterance, self._take_event, self._rendering.note)
+        self._stretches: list[_Stretch] = []
         self._shown = 0
         self._heard = _Heard()
         self._last: Begin | None = None
-        self._stopping = False
+        self._begun = self._stopping = self._over = False
         self._task = asyncio.create_task(self._speak(), name=f"speech {utterance.utterance_id}")
         self._task.add_done_callback(_log_mistakes)
 
@@ -171,6 +168,11 @@ class Speech:
     def utterance_id(self) -> str:
         """What the records call it."""
         return self._utterance.utterance_id or ""
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation it belongs to."""
+        return self._utterance.conversation_id
 
     @property
     def failure(self) -> VoiceError | None:
@@ -198,28 +200,36 @@ class Speech:
 
     def stop(self) -> None:
         """Silence, now. Returns at once; ``result`` tells what was heard."""
-        if not self._stopping and not self._task.done():
-            self._stopping = True
-            if self._playback is not None:
-                self._playback.stop()
+        if self._stopping or self._task.done():
+            return
+        self._stopping = True
+        self._outlet.stop()
+        if self._begun:  # a task that is cancelled before its first step would leave no record
             self._task.cancel()
 
     # --- the order of things -----------------------------------------------------------------------------------
 
     async def _speak(self) -> Spoken:
-        utterance = self._utterance
+        self._begun = True
         failure: VoiceError | None = None
         try:
-            async with self._speaker.floor.turn(self._say_waiting):
-                utterance.event(EventType.FLOOR_ACQUIRED)
-                try:
-                    failure = await self._perform()
-                finally:
-                    utterance.event(EventType.FLOOR_RELEASED)
+            if not self._stopping:
+                async with self._speaker.floor.turn(self._say_waiting):
+                    failure = await self._hold_the_floor()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-        return self._conclude(failure)
+        return await self._conclude(failure)
+
+    async def _hold_the_floor(self) -> VoiceError | None:
+        self._speaker.current = self
+        self._utterance.event(EventType.FLOOR_ACQUIRED)
+        try:
+            return await self._perform()
+        finally:
+            self._over = True
+            self._speaker.current = None
+            self._utterance.event(EventType.FLOOR_RELEASED)
 
     async def _perform(self) -> VoiceError | None:
         """Say it all; afterwards it is silent, and what was heard is known. Returns what went wrong."""
@@ -227,126 +237,68 @@ class Speech:
         utterance.event(EventType.TTS_START, {"chars": self._script.remaining_chars, "voice": self._manner.voice})
         failure: VoiceError | None = None
         try:
-            await self._deliver()
+            try:
+                await self._deliver()
+            except VoiceError as exc:
+                failure = exc
+                utterance.event(EventType.TTS_ERROR, {"code": exc.code, "message": exc.message, "fatal": True})
+                with contextlib.suppress(VoiceError):
+                    await self._outlet.play_out()  # what did arrive is good and will be heard
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-        except VoiceError as exc:
-            failure = exc
-            utterance.event(EventType.TTS_ERROR, {"code": exc.code, "message": exc.message, "fatal": True})
         finally:
-            await self._fall_silent(play_the_rest=failure is not None)
-            utterance.end_track()
+            await self._outlet.fall_silent()
+            await utterance.close_audio(anything_played=self._heard.seconds > 0)
             utterance.event(EventType.TTS_PLAYBACK_END, self._ending())
         return failure
 
     def _ending(self) -> dict[str, object]:
         return {
-            "duration_s": round(self._heard.total_s, 3),
+            "duration_s": round(self._heard.seconds, 3),
             "underruns": self._heard.underruns,
+            "decode_errors": self._rendering.decode_errors,
             "interrupted": self._stopping,
         }
 
     async def _deliver(self) -> None:
-        if self._speaker.output.device:
-            await self._open(self._rendering.expected_format())
+        await self._outlet.prepare(self._rendering.expected_format())
         while (line := await self._next_line()) is not None:
             async with aclosing(self._rendering.render(line.text)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Begin):
-                        await self._begin_run(line, piece)
+                        await self._begin_stretch(line, piece)
                     else:
-                        await self._send(piece)
-            self._end_run()
-        await self._play_out()
+                        await self._outlet.send(piece)
+            await self._end_stretch()
+        await self._outlet.play_out()
 
     async def _next_line(self) -> Line | None:
-        if self._playback is not None and self._script.is_waiting:
-            self._playback.rest()  # the text is late, not the sound
+        if self._script.is_waiting:
+            self._outlet.rest()  # the text is late, not the sound
         return await self._script.next_line()
 
-    async def _fall_silent(self, *, play_the_rest: bool) -> None:
-        """Return when it is silent and what was heard is known; at once when everything was played."""
-        playback = self._playback
-        if playback is None:
-            return
-        if play_the_rest and not self._stopping:
-            playback.finish()  # what did arrive is good and will be heard
-        else:
-            playback.stop()
-        with contextlib.suppress(VoiceError, TimeoutError):
-            async with asyncio.timeout(None if play_the_rest else SILENCE_S):
-                await playback.wait()
-
-    # --- frames ------------------------------------------------------------------------------------------------
-
-    async def _open(self, fmt: PcmFormat) -> None:
-        """Have a device opened for ``fmt``, while the first request is on its way."""
-        output = self._speaker.output
-        path = None if output.device else await self._utterance.reserve_file()
-        self._playback = await self._speaker.speakers.begin(fmt, self._take_event, path=path)
-        self._sent_frames = 0
-
-    async def _begin_run(self, line: Line, begin: Begin) -> None:
-        if self._playback is None or self._playback.format != begin.format:
-            await self._change_format(begin.format)
-        if self._sent_frames == 0:
-            await self._see_device_open(begin.format)
-        assert self._playback is not None
+    async def _begin_stretch(self, line: Line, begin: Begin) -> None:
+        await self._end_stretch()
+        if self._stretches and (before := self._stretches[-1]).line is line:
+            # Another engine goes on from here: what the one before it was to say ends where this one begins.
+            before.run.text = before.run.text[: begin.start - before.start]
+        await self._outlet.begin(begin.format)
         self._last = begin
-        start_s = self._heard.before_s + begin.format.seconds(self._sent_frames)
-        self._end_run()
-        self._runs.append((line, begin.start, Run(line.text[begin.start :], start_s, begin.marks)))
+        run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks)
+        self._stretches.append(_Stretch(line, begin.start, run))
 
-    async def _change_format(self, fmt: PcmFormat) -> None:
-        """Let what was sent be heard, then go on in another format."""
-        if self._sent_frames:
-            await self._play_out()
-            self._heard.before_s, self._heard.current_s = self._heard.total_s, 0.0
-            self._utterance.end_track()
-        await self._open(fmt)
-
-    async def _see_device_open(self, fmt: PcmFormat) -> None:
-        """Wait for the device; without one, write a file if that will do.
-
-        A sound library that takes the audio process down with it while opening is no device either.
-        """
-        assert self._playback is not None
-        try:
-            await self._playback.opened()
-        except (DeviceUnavailable, AudioProcessLost) as exc:
-            if not self._speaker.output.file:
-                raise
-            path = await self._utterance.reserve_file()
-            if path is None:
-                raise
-            self._rendering.notes.append(f"{exc.message} The speech was saved to a file instead.")
-            self._playback = await self._speaker.speakers.begin(fmt, self._take_event, path=path)
-            await self._playback.opened()
-        if self._utterance.keeps_audio and self._heard.backend != "file":
-            await self._utterance.start_track(fmt)
-
-    async def _send(self, frames: bytes) -> None:
-        assert self._playback is not None
-        self._utterance.sent(frames)
-        await self._playback.write(frames)
-        self._sent_frames += self._playback.format.frames(len(frames))
-
-    def _end_run(self) -> None:
+    async def _end_stretch(self) -> None:
         """The newest run of audio is complete."""
-        if self._runs and self._playback is not None:
-            run = self._runs[-1][2]
-            if run.end_s is None:
-                run.end_s = self._heard.before_s + self._playback.format.seconds(self._sent_frames)
-
-    async def _play_out(self) -> None:
-        if self._playback is not None:
-            self._playback.finish()
-            await self._playback.wait()
+        if self._stretches and (run := self._stretches[-1].run).end_s is None:
+            await self._outlet.end_run()
+            run.end_s = self._outlet.sent_s
 
     # --- what the audio process says ---------------------------------------------------------------------------
 
     def _take_event(self, event: PlaybackEvent) -> None:
+        if self._over:
+            return
         kind, data = event.type, {"at_s": round(event.heard_at_s - self._arrived_s, 4)}
         if kind is PlaybackEventType.OPENED:
             self._heard.backend = event.backend
@@ -354,7 +306,7 @@ class Speech:
             self._heard.first_heard_at_s = event.heard_at_s
             self._utterance.event(EventType.TTS_PLAYBACK_START, data, at_s=event.left_at_s)
             self._show_progress()
-        elif kind is PlaybackEventType.FIRST_AUDIO and not self._heard.before_s:
+        elif kind is PlaybackEventType.FIRST_AUDIO:
             self._utterance.event(EventType.TTS_FIRST_AUDIO, data, at_s=event.left_at_s)
         elif kind is PlaybackEventType.UNDERRUN:
             self._heard.underruns += 1
@@ -366,27 +318,26 @@ class Speech:
         self._take_position(event)
 
     def _take_position(self, event: PlaybackEvent) -> None:
-        if self._playback is None or event.type is PlaybackEventType.OPENED:
+        if event.type is PlaybackEventType.OPENED:
             return
-        ended = event.type is PlaybackEventType.ENDED
-        frames = event.heard_frames if ended else event.frames
-        self._heard.current_s = self._playback.format.seconds(frames)
+        frames = event.heard_frames if event.type is PlaybackEventType.ENDED else event.frames
+        self._heard.seconds = self._outlet.seconds(frames)
         self._utterance.played(event.frames)
         if event.type is PlaybackEventType.POSITION:
             self._show_progress()
 
     def _show_progress(self) -> None:
         """Tell where the voice is: the newest run that has begun to be heard."""
-        played_s = self._heard.total_s
-        while self._shown + 1 < len(self._runs) and self._runs[self._shown + 1][2].start_s <= played_s:
+        if not self._stretches:
+            return
+        played_s, speed = self._heard.seconds, self._manner.speed
+        while self._shown + 1 < len(self._stretches) and self._stretches[self._shown + 1].run.start_s <= played_s:
             self._shown += 1
-        if self._runs:
-            speed = self._manner.speed
-            newest = self._runs[-1][2]
-            arriving_s = newest.start_s + expected_seconds(newest.text, speed=speed)
-            known_s = newest.end_s if newest.end_s is not None else max(arriving_s, played_s)
-            total_s = known_s + expected_seconds(" " * self._script.remaining_chars, speed=speed)
-            self._progress(played_s, total_s, self._runs[self._shown][0].text)
+        newest = self._stretches[-1].run
+        arriving_s = newest.start_s + expected_seconds(len(newest.text), speed=speed)
+        known_s = newest.end_s if newest.end_s is not None else max(arriving_s, played_s)
+        total_s = known_s + expected_seconds(self._script.remaining_chars, speed=speed)
+        self._progress(played_s, total_s, self._stretches[self._shown].line.text)
 
     def _say_waiting(self, in_front: int) -> None:
         self._utterance.event(EventType.FLOOR_WAIT, {"in_front": in_front})
@@ -394,7 +345,7 @@ class Speech:
 
     # --- the end -----------------------------------------------------------------------------------------------
 
-    def _conclude(self, failure: VoiceError | None) -> Spoken:
+    async def _conclude(self, failure: VoiceError | None) -> Spoken:
         """Put the utterance on record and say how it ended.
 
         Raises:
@@ -403,6 +354,15 @@ class Speech:
         cut_short = failure is not None or self._stopping
         heard, unheard = self._divide() if cut_short else (None, None)
         spoken = self._spoken(heard, unheard)
+        self._put_on_record(spoken, failure)
+        notes = [*self._rendering.notes, *await self._utterance.problems()]
+        if failure is None:
+            return replace(spoken, note=" ".join(notes) or None)
+        if spoken.duration_s > 0:
+            raise SpeechCutOff(failure, heard=heard or "", unheard=unheard or "") from failure
+        raise failure
+
+    def _put_on_record(self, spoken: Spoken, failure: VoiceError | None) -> None:
         metadata = {
             "status": "failed" if failure is not None else spoken.status.value,
             "engine": spoken.engine,
@@ -410,30 +370,26 @@ class Speech:
             "voice": spoken.voice,
             "ttfa_ms": spoken.ttfa_ms,
             "underruns": spoken.underruns,
+            "decode_errors": self._rendering.decode_errors,
             "speed": self._manner.speed,
             "output": self._heard.backend or None,
+            **self._outlet.shape(),
         }
-        if cut_short:
-            metadata |= {"heard": heard, "unheard": unheard}
+        if spoken.heard is not None:
+            metadata |= {"heard": spoken.heard, "unheard": spoken.unheard}
         if failure is not None:
             metadata["error"] = failure.message
         self._utterance.record(self._script.undivided(), spoken.duration_s, metadata)
-        if failure is None:
-            return spoken
-        if spoken.duration_s > 0:
-            raise SpeechCutOff(failure, heard=heard or "", unheard=unheard or "") from failure
-        raise failure
 
     def _spoken(self, heard: str | None, unheard: str | None) -> Spoken:
         first_s = self._heard.first_heard_at_s
         saved = self._heard.backend == "file"
-        notes = [*self._rendering.notes, *self._utterance.problems()]
         status = SpeechStatus.SAVED if saved else SpeechStatus.COMPLETED
         return Spoken(
             status=SpeechStatus.INTERRUPTED if self._stopping else status,
             conversation_id=self._utterance.conversation_id,
             utterance_id=self.utterance_id,
-            duration_s=round(self._heard.total_s, 3),
+            duration_s=round(self._heard.seconds, 3),
             ttfa_ms=round((first_s - self._arrived_s) * 1000, 1) if first_s is not None else None,
             underruns=self._heard.underruns,
             voice=self._last.voice if self._last is not None else None,
@@ -441,18 +397,17 @@ class Speech:
             heard=heard,
             unheard=unheard,
             audio_path=self._utterance.audio_path,
-            note=" ".join(notes) or None,
         )
 
     def _divide(self) -> tuple[str, str]:
         """The message, cut after the last word that was heard."""
-        heard_s = self._heard.total_s
-        begun = [entry for entry in self._runs if entry[2].start_s < heard_s]
+        heard_s = self._heard.seconds
+        begun = [stretch for stretch in self._stretches if stretch.run.start_s < heard_s]
         if not begun:
             return "", self._script.undivided()
-        line, start, run = begun[-1]
-        chars = spoken_chars(run, heard_s, speed=self._manner.speed)
-        return self._script.divide(line.block, line.start + start + chars)
+        last = begun[-1]
+        chars = spoken_chars(last.run, heard_s, speed=self._manner.speed)
+        return self._script.divide(last.line.block, last.line.start + last.start + chars)
 
 
 def _log_mistakes(task: asyncio.Task[Spoken]) -> None:

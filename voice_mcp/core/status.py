@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voice_mcp.core.failover import Roster
-from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.errors import VoiceError
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.paths import DataRoot
@@ -28,7 +28,7 @@ async def voices_record(roster: Roster) -> dict[str, Any]:
 
 
 def status_record(speaker: Speaker, conversation_id: str, *, audio_process: int | None) -> dict[str, Any]:
-    """Who can speak, who is resting and why, who speaks now, where records go."""
+    """Who can speak, who is resting and why, who speaks now and who waits, where records go."""
     roster = speaker.roster
     engines = []
     for engine in roster.engines:
@@ -41,8 +41,8 @@ def status_record(speaker: Speaker, conversation_id: str, *, audio_process: int 
     return {
         "conversation_id": conversation_id,
         "engines": engines,
-        "speaking": speaker.floor.is_held,
-        "waiting": speaker.floor.waiting,
+        "speaking": _named(speaker.current) if speaker.current is not None else None,
+        "waiting": [_named(speech) for speech in speaker.queued],
         "audio_process": audio_process,
         "records": str(speaker.archive.root.path),
         "keeps_audio": speaker.archive.keeps_audio,
@@ -68,3 +68,7 @@ def conversation_record(log: ConversationLog, root: DataRoot, conversation_id: s
         for exchange in log.exchanges(conversation_id)
     ]
     return {"conversation_id": conversation_id, "exchanges": exchanges}
+
+
+def _named(speech: Speech) -> dict[str, str]:
+    return {"utterance_id": speech.utterance_id, "conversation_id": speech.conversation_id}

@@ -49,9 +49,9 @@ def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
     return _word_end_before(run.text, int(reached))
 
 
-def expected_seconds(text: str, *, speed: float = 1.0) -> float:
-    """How long ``text`` will take to say, roughly."""
-    return len(text) / (CHARS_PER_SECOND * speed)
+def expected_seconds(chars: int, *, speed: float = 1.0) -> float:
+    """How long so many characters will take to say, roughly."""
+    return chars / (CHARS_PER_SECOND * speed)
 
 
 def _by_marks(run: Run, into_s: float) -> int:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.conversation import new_utterance_id
-from voice_mcp.errors import StorageError
+from voice_mcp.errors import DeviceUnavailable, StorageError
 from voice_mcp.events import Event, EventSink, EventType
 from voice_mcp.storage.conversation_log import ConversationLog, Exchange
 from voice_mcp.storage.journal import Journal
 from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.recordings import Recording, Recordings
 from voice_mcp.types import PcmFormat
+
+JOURNAL_S = 0.05
+"""How long the end of an utterance waits for its record to be written, to tell whether it was."""
+RESERVATION_S = 1.0
+"""How long it waits for the recording's file, which was asked for when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,54 @@ class Trail:
         self._archive.events(Event(moment, event_type, self.conversation_id, self.utterance_id, dict(data or {})))
 
 
-@dataclass(slots=True)
 class _Track:
-    """The frames of one recording that were sent and have not been confirmed as played."""
+    """One recording of what is played: frames wait here until the audio process says that they were.
 
-    recording: Recording
-    fmt: PcmFormat
-    pending: deque[bytes] = field(default_factory=deque)
+    The file is reserved beside the speech, which never waits for a disk or for another process's lock.
+    """
+
+    def __init__(self, archive: Archive, conversation_id: str, fmt: PcmFormat) -> None:
+        self._archive = archive
+        self._fmt = fmt
+        self._pending: deque[bytes] = deque()
+        self._played_frames = 0
+        self._recording: Recording | None = None
+        self.reservation = asyncio.create_task(_reserve(archive, conversation_id), name="reservation")
+        self.reservation.add_done_callback(self._begin)
+
+    def sent(self, frames: bytes) -> None:
+        """Frames are on their way to the device."""
+        self._pending.append(frames)
+
+    def played(self, frames: int) -> None:
+        """So many frames have been played by now; what was sent and never played is not recorded."""
+        self._played_frames = max(self._played_frames, frames)
+        self._write_what_is_due()
+
+    def close(self) -> Path | None:
+        """The track is over; where its sound is, if there was any."""
+        self._pending.clear()
+        if self._recording is None:
+            return None
+        self._recording.close()
+        return self._recording.path if self._recording.frames else None
+
+    def _begin(self, reservation: asyncio.Task[Path]) -> None:
+        if not reservation.cancelled() and reservation.exception() is None:
+            self._recording = self._archive.recordings.start(reservation.result(), self._fmt)
+            self._write_what_is_due()
+
+    def _write_what_is_due(self) -> None:
+        if self._recording is None:
+            return
+        due = (self._played_frames - self._recording.frames) * self._fmt.frame_bytes
+        while due > 0 and self._pending:
+            block = self._pending.popleft()
+            if len(block) > due:
+                self._pending.appendleft(block[due:])
+                block = block[:due]
+            self._recording.append(block)
+            due -= len(block)
 
 
 class Utterance(Trail):
@@ -81,55 +127,83 @@ class Utterance(Trail):
         super().__init__(archive, conversation_id, new_utterance_id())
         self.began = archive.clock.utc()
         self.audio_path: Path | None = None
+        """Where the sound is, once there is some."""
         self._mark = archive.journal.mark()
         self._problems: list[str] = []
         self._track: _Track | None = None
+        self._written_elsewhere: Path | None = None
 
     @property
     def keeps_audio(self) -> bool:
         """Whether what is played is also recorded."""
         return self._archive.keeps_audio
 
-    async def reserve_file(self) -> Path | None:
-        """A new file in the conversation's folder; None, and a problem on record, when there can be none."""
-        try:
-            path = await asyncio.to_thread(self._archive.recordings.reserve, self.conversation_id, "tts")
-        except StorageError as exc:
-            self._problems.append(f"The audio could not be kept: {exc.message}")
-            return None
-        self.audio_path = self.audio_path or path
-        return path
+    @property
+    def audio_format(self) -> str:
+        """The format recordings are kept in."""
+        return self._archive.recordings.audio_format
 
-    async def start_track(self, fmt: PcmFormat) -> None:
-        """Record what is played from here on."""
-        path = await self.reserve_file()
-        if path is not None:
-            self._track = _Track(self._archive.recordings.start(path, fmt), fmt)
+    async def reserve_for_audio_process(self) -> Path:
+        """A new file for the audio process to write.
+
+        Raises:
+            DeviceUnavailable: There can be none.
+        """
+        self._give_back()
+        reservation = asyncio.create_task(_reserve(self._archive, self.conversation_id))
+        try:
+            self._written_elsewhere = await asyncio.shield(reservation)
+        except asyncio.CancelledError:
+            reservation.add_done_callback(self._release_when_reserved)
+            raise
+        except StorageError as exc:
+            raise DeviceUnavailable(exc.message, hint=exc.hint) from exc
+        return self._written_elsewhere
+
+    def start_track(self, fmt: PcmFormat) -> None:
+        """Record what is played from here on, unless the audio process does."""
+        if self._written_elsewhere is None:
+            self._track = _Track(self._archive, self.conversation_id, fmt)
 
     def sent(self, frames: bytes) -> None:
         """Frames are on their way to the device."""
         if self._track is not None:
-            self._track.pending.append(frames)
+            self._track.sent(frames)
 
     def played(self, frames: int) -> None:
-        """So many frames of the track have been played by now; what was sent and never played is not recorded."""
-        track = self._track
-        if track is None:
-            return
-        due = (frames - track.recording.frames) * track.fmt.frame_bytes
-        while due > 0 and track.pending:
-            block = track.pending.popleft()
-            if len(block) > due:
-                track.pending.appendleft(block[due:])
-                block = block[:due]
-            track.recording.append(block)
-            due -= len(block)
-
-    def end_track(self) -> None:
-        """The track is over."""
+        """So many frames of the utterance have been played by now."""
         if self._track is not None:
-            self._track.recording.close()
-            self._track = None
+            self._track.played(frames)
+
+    async def close_audio(self, *, anything_played: bool) -> None:
+        """The sound is over: complete its recording, and give back a file in which there is nothing."""
+        track, self._track = self._track, None
+        if track is not None:
+            await self._finish(track)
+        elif self._written_elsewhere is not None and anything_played:
+            self.audio_path = self._written_elsewhere
+        else:
+            self._give_back()
+
+    async def _finish(self, track: _Track) -> None:
+        try:
+            async with asyncio.timeout(RESERVATION_S):
+                await asyncio.shield(track.reservation)
+        except StorageError as exc:
+            self._problems.append(f"The audio could not be kept: {exc.message}")
+        except TimeoutError:
+            self._problems.append("The audio could not be kept: its folder is locked by another process.")
+            track.reservation.add_done_callback(self._release_when_reserved)
+        self.audio_path = track.close()
+
+    def _give_back(self) -> None:
+        path, self._written_elsewhere = self._written_elsewhere, None
+        if path is not None:
+            self._archive.recordings.release(path)
+
+    def _release_when_reserved(self, reservation: asyncio.Task[Path]) -> None:
+        if not reservation.cancelled() and reservation.exception() is None:
+            self._archive.recordings.release(reservation.result())
 
     def record(self, text: str, duration_s: float, metadata: Mapping[str, Any]) -> None:
         """Write the line of the conversation log, and the transcript if it is to be kept."""
@@ -155,7 +229,12 @@ class Utterance(Trail):
             )
         )
 
-    def problems(self) -> list[str]:
-        """What could not be kept, one sentence each."""
-        lost = [failure.message for failure in self._archive.journal.failures(since=self._mark)]
-        return self._problems + lost
+    async def problems(self) -> list[str]:
+        """What could not be kept, one sentence each; waits a moment for what is still being written."""
+        journal = self._archive.journal
+        await asyncio.to_thread(journal.flush, JOURNAL_S)
+        return self._problems + [failure.message for failure in journal.failures(since=self._mark)]
+
+
+async def _reserve(archive: Archive, conversation_id: str) -> Path:
+    return await asyncio.to_thread(archive.recordings.reserve, conversation_id, "tts")

@@ -75,8 +75,16 @@ class Device:
             if stream is not None:
                 stream.close()
 
-    def close_if(self, condition: Callable[[], bool]) -> None:
-        """Let go of the device if ``condition`` holds, judged while nobody can open one."""
-        with self._lock:
-            if self._stream is not None and condition():
-                self.close()
+    def close_if(self, condition: Callable[[], bool], *, patient: bool = True) -> None:
+        """Let go of the device if ``condition`` holds, judged while nobody can open one.
+
+        Args:
+            condition: Asked only if a device is open.
+            patient: Whether to wait for whoever is opening or closing one; otherwise that leaves things as they are.
+        """
+        if self._lock.acquire(blocking=patient):
+            try:
+                if self._stream is not None and condition():
+                    self.close()
+            finally:
+                self._lock.release()

@@ -1,7 +1,8 @@
 """The server's end of the pipe to the audio process: starts it ahead of need, feeds it, listens to it, replaces it.
 
 At most ``ahead_s`` seconds of audio are on the way at any time, so that a stop never queues behind sound that nobody
-will hear, and memory stays flat however long the utterance.
+will hear, and memory stays flat however long the utterance. A sound system can hang for ever, and the audio process
+with it: every wait for it has a bound, after which it is killed and the next utterance gets a fresh one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ DEVICES_S = 10.0
 """How long listing devices may take; a sound server that hangs must not hang the caller."""
 DEVICE_BACKENDS = ("sounddevice", "miniaudio")
 """What VOICEMODE_AUDIO_OUTPUT=auto tries, in order; where both fail, the audio goes to a file."""
+STEPS = 4
+"""In how many steps a limit is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,12 @@ class LinkConfig:
     """Seconds of audio that may be on the way to the device."""
     block_bytes: int = 4096
     """Largest piece that is handed over at once."""
+    open_s: float = 5.0
+    """How long a device may take to open; Bluetooth needs seconds."""
+    answer_s: float = 3.0
+    """How long the audio process may be silent afterwards; it reports four times a second, even when nothing moves."""
+    stop_s: float = 1.0
+    """How long a stop may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class AudioLink:
         self._config = config
         self._command = tuple(command)
         self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._readers: dict[asyncio.subprocess.Process, asyncio.Task[None]] = {}  # of all that have not ended yet
         self._starting = asyncio.Lock()
         self._numbers = 0
         self._current: _LinkPlayback | None = None
@@ -90,12 +99,17 @@ class AudioLink:
                 )
             except OSError as exc:
                 raise AudioProcessLost(f"The audio process cannot be started: {exc}.") from exc
-            self._reader = asyncio.create_task(self._read(self._process), name="audio-process-reports")
+            reading = asyncio.create_task(self._read(self._process), name="audio-process-reports")
+            self._readers[self._process] = reading
 
-    async def begin(self, fmt: PcmFormat, listener: PlaybackListener, *, path: Path | None = None) -> Playback:
+    async def begin(
+        self, fmt: PcmFormat, listener: PlaybackListener, *, to_file: bool = False, path: Path | None = None
+    ) -> Playback:
         await self.start()
+        if self._current is not None:
+            self._current.give_way()
         self._numbers += 1
-        playback = _LinkPlayback(self, self._numbers, fmt, listener, self._config)
+        playback = _LinkPlayback(self, self._numbers, fmt, listener, self._config, process=self._process)
         self._current = playback
         policy = self._config.policy
         self.send(
@@ -104,7 +118,7 @@ class AudioLink:
                 n=playback.number,
                 rate_hz=fmt.rate_hz,
                 channels=fmt.channels,
-                backends=("file",) if path is not None else self._config.backends,
+                backends=("file",) if to_file else self._config.backends,
                 device=self._config.device,
                 path=str(path) if path is not None else None,
                 start_s=policy.start_s,
@@ -128,25 +142,27 @@ class AudioLink:
                 while (entry := await self._device_lists.get()) is not None:
                     lists.append(entry)
         except TimeoutError as exc:
+            self.kill()
             raise AudioProcessLost(f"The sound system did not answer within {DEVICES_S:.0f} s.") from exc
         return lists
 
     async def aclose(self) -> None:
         """Fade out, and let the audio process go; kill it if it does not."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
+        if process is not None and process.stdin is not None:
             process.stdin.close()
-        try:
-            async with asyncio.timeout(EXIT_S):
-                await process.wait()
-        except TimeoutError:
+        if await self._still_there():
             logger.warning("the audio process did not end by itself and is killed")
-            process.kill()
-            await process.wait()
-        if self._reader is not None:
-            await self._reader
+            self.kill()
+            await self._still_there()  # bounded as well: the kernel may hold on to one that waits for a driver
+
+    def kill(self) -> None:
+        """End the audio process, whatever it is doing; the next utterance starts another. Returns at once."""
+        self._process = None
+        for process in self._readers:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    process.kill()
 
     def send(self, message: bytes) -> None:
         """Write one message; never waits.
@@ -167,12 +183,20 @@ class AudioLink:
     def _is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    async def _still_there(self) -> bool:
+        """Whether an audio process has still not ended after the time it is given for it."""
+        if not self._readers:
+            return False
+        _, waiting = await asyncio.wait(self._readers.values(), timeout=EXIT_S)
+        return bool(waiting)
+
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
             self._dispatch(json.loads(line))
         await process.wait()
-        if self._current is not None:
+        del self._readers[process]
+        if self._current is not None and self._current.process is process:
             self._current.process_lost(process.returncode)
 
     def _dispatch(self, report: dict[str, Any]) -> None:
@@ -189,10 +213,19 @@ class _LinkPlayback:
     """A ``Playback`` that goes through the link."""
 
     def __init__(
-        self, link: AudioLink, number: int, fmt: PcmFormat, listener: PlaybackListener, config: LinkConfig
+        self,
+        link: AudioLink,
+        number: int,
+        fmt: PcmFormat,
+        listener: PlaybackListener,
+        config: LinkConfig,
+        *,
+        process: asyncio.subprocess.Process | None,
     ) -> None:
         self.number = number
+        self.process = process
         self._link = link
+        self._config = config
         self._format = fmt
         self._listener = listener
         self._block_bytes = max(fmt.frame_bytes, config.block_bytes // fmt.frame_bytes * fmt.frame_bytes)
@@ -204,6 +237,8 @@ class _LinkPlayback:
         self._opened: asyncio.Future[PlaybackEvent] = asyncio.get_running_loop().create_future()
         for future in (self._ended, self._opened):
             future.add_done_callback(_look_at_exception)
+        self._watch = _Watch(self._give_up)
+        self._watch.expect_within(config.open_s)
 
     @property
     def format(self) -> PcmFormat:
@@ -234,6 +269,8 @@ class _LinkPlayback:
 
     def stop(self) -> None:
         self._tell(Command.STOP)
+        if self._opened.done() and not self._ended.done():
+            self._watch.expect_within(self._config.stop_s)
 
     async def wait(self) -> PlaybackEvent:
         return await asyncio.shield(self._ended)
@@ -241,15 +278,17 @@ class _LinkPlayback:
     def take_event(self, event: PlaybackEvent) -> None:
         """Take what the audio process reports."""
         self._left_frames = max(self._left_frames, event.frames)
+        self._watch.heard()
         if event.type is PlaybackEventType.OPENED:
             if not self._opened.done():  # a device may be lost before it is reported open
                 self._opened.set_result(event)
+                self._watch.expect_within(self._config.answer_s, again=True)
         elif event.type is PlaybackEventType.ENDED:
-            self._ended.set_result(event)
+            self._end(event)
         elif event.type is PlaybackEventType.FAILED:
             self._fail(DeviceUnavailable(event.message, hint=event.hint))
         elif event.type is PlaybackEventType.LOST:
-            self._fail(PlaybackError(f"Speech was cut off: {event.message}.", hint=_AGAIN))
+            self._fail(PlaybackError(_sentence(event.message), hint=_AGAIN))
         self._listener(event)
         self._room.set()
 
@@ -262,7 +301,33 @@ class _LinkPlayback:
             )
         self._room.set()
 
+    def give_way(self) -> None:
+        """Another run begins: nothing more will be told of this one."""
+        self._fail(PlaybackError("Another run of sound took its place.", hint=_AGAIN))
+        self._room.set()
+
+    def _give_up(self) -> None:
+        """The audio process hangs: nothing but its end gets it out of whatever it waits for."""
+        logger.warning("the audio process does not answer and is killed")
+        self._link.kill()
+        if self._opened.done():
+            error: PlaybackError = AudioProcessLost("The audio process stopped answering.")
+            kind = PlaybackEventType.LOST
+        else:
+            error = DeviceUnavailable(f"The sound device did not open within {self._config.open_s:g} s.")
+            kind = PlaybackEventType.FAILED
+        self._fail(error)
+        self._listener(PlaybackEvent(kind, self._left_frames, message=error.message, hint=error.hint))
+        self._room.set()
+
+    def _end(self, event: PlaybackEvent) -> None:
+        self._watch.cancel()
+        for future in (self._opened, self._ended):  # what is stopped while its device opens never is reported open
+            if not future.done():
+                future.set_result(event)
+
     def _fail(self, error: PlaybackError) -> None:
+        self._watch.cancel()
         for future in (self._opened, self._ended):
             if not future.done():
                 future.set_exception(error)
@@ -273,7 +338,57 @@ class _LinkPlayback:
                 self._link.send(pack_json(command, n=self.number))
 
 
+class _Watch:
+    """Says when the other side has been silent for too long.
+
+    The limit is waited for in steps: a server that was itself held up, or stopped and continued with its whole group,
+    finds one step over and not the limit, and reads what has come in before it judges.
+
+    Args:
+        on_silence: Called once when a limit is over.
+    """
+
+    def __init__(self, on_silence: Callable[[], None]) -> None:
+        self._on_silence = on_silence
+        self._timer: asyncio.TimerHandle | None = None
+        self._step_s = 0.0
+        self._steps_left = 0
+        self._again = False
+
+    def expect_within(self, limit_s: float, *, again: bool = False) -> None:
+        """Expect something within ``limit_s`` seconds, or, with ``again``, a sign of life at least so often."""
+        self.cancel()
+        self._step_s, self._steps_left, self._again = limit_s / STEPS, STEPS, again
+        self._wait()
+
+    def heard(self) -> None:
+        """There was a sign of life."""
+        if self._again:
+            self._steps_left = STEPS
+
+    def cancel(self) -> None:
+        """Expect nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._step_s, self._step)
+
+    def _step(self) -> None:
+        self._steps_left -= 1
+        if self._steps_left > 0:
+            self._wait()
+        else:
+            self._on_silence()
+
+
 _AGAIN = "Call again; `voice-mcp devices` shows where sound can go."
+
+
+def _sentence(reason: str) -> str:
+    """A reason as a backend gives it, with a capital at the start and one full stop at the end."""
+    reason = reason.rstrip(". ")
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _look_at_exception(ended: asyncio.Future[PlaybackEvent]) -> None:

@@ -1,7 +1,8 @@
 """The output of the audio process: the player of the current utterance between the commands and the device.
 
 Thread: commands come from the main thread, frames leave in the device's own thread, reports go out in a third one, so
-that neither a slow reader nor a slow device ever holds up the other.
+that neither a slow reader nor a slow device ever holds up the other. What may wait for the sound system (it can hang
+for ever) is left to whoever does the device work, in order.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import Any
@@ -25,6 +27,7 @@ SILENT_DEVICE_S = 2.0
 LONG_LATENCY_S = 0.06
 """Above this, a stop cannot wait for what the device already holds: it is cut off instead of faded out."""
 TICK_S = 0.25
+"""How often there is a report at least, while an utterance lives: the server takes silence for a hang."""
 LAST_REPORTS_S = 0.1
 """How long the last reports may take to go out; a server that does not read them must not keep this process alive."""
 
@@ -48,15 +51,24 @@ class Output:
     Args:
         load_backend: Gives a backend by its name.
         send: Sends one report to the server; called from one thread only.
+        do_device_work: Does, or has done, what it is given: one after the other, in the order given. By default in
+            the thread of the command.
     """
 
-    def __init__(self, load_backend: LoadBackend, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        load_backend: LoadBackend,
+        send: Callable[[dict[str, Any]], None],
+        do_device_work: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
         self._load_backend = load_backend
         self._send = send
+        self._do_device_work = do_device_work
         self._device = Device(load_backend, self)
         self._changed = Condition()
         self._utterance: Utterance | None = None
         self._player: Player | None = None
+        self._is_open = False  # the device of the current utterance
         self._last_pull_s = 0.0
         self._idle_since_s = 0.0
         self._reports: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
@@ -69,20 +81,8 @@ class Output:
         """Take a new utterance and see that its device is open."""
         player = Player(utterance.fmt, utterance.policy)
         with self._changed:
-            self._player, self._utterance = player, utterance
-        try:
-            self._device.open(utterance.fmt, utterance.backends, utterance.device, utterance.path)
-        except DeviceUnavailable as exc:
-            with self._changed:
-                self._player = None
-            self._report("failed", n=utterance.number, message=exc.message, hint=exc.hint)
-            return
-        with self._changed:
-            player.drain_frames = utterance.fmt.frames_in(self._device.latency_s) + self._device.period_frames
-            self._last_pull_s = time.perf_counter()
-        self._report(
-            "opened", n=utterance.number, backend=self._device.backend, latency_s=round(self._device.latency_s, 4)
-        )
+            self._player, self._utterance, self._is_open = player, utterance, False
+        self._do_device_work(partial(self._open, utterance, player))
 
     def push(self, frames: bytes) -> None:
         """Take the next frames of the current utterance."""
@@ -110,7 +110,7 @@ class Output:
             player = self._player
             if player is None or not self._is_current(number):
                 return
-            cut_off = self._device.latency_s > LONG_LATENCY_S
+            cut_off = self._is_open and self._device.latency_s > LONG_LATENCY_S
             if cut_off:
                 player.cut()
             else:
@@ -118,7 +118,7 @@ class Output:
             self._collect(player, time.perf_counter(), cut_off=cut_off)
             self._changed.notify_all()
         if cut_off:
-            self._device.close()
+            self._do_device_work(self._device.close)
 
     def close(self) -> None:
         """Silence, let go of the device, and send the last reports."""
@@ -138,6 +138,34 @@ class Output:
 
     def list_devices(self, backends: tuple[str, ...]) -> None:
         """Report the devices of each backend."""
+        self._do_device_work(partial(self._list, backends))
+
+    # --- device work -------------------------------------------------------------------------------------------
+
+    def _open(self, utterance: Utterance, player: Player) -> None:
+        with self._changed:
+            if self._player is not player:  # stopped before its turn came
+                return
+        problem: DeviceUnavailable | None = None
+        try:
+            self._device.open(utterance.fmt, utterance.backends, utterance.device, utterance.path)
+        except DeviceUnavailable as exc:
+            problem = exc
+        with self._changed:
+            if self._player is not player:  # stopped or lost as it opened, and told so
+                return
+            if problem is not None:
+                self._player = None
+                self._report("failed", n=utterance.number, message=problem.message, hint=problem.hint)
+                return
+            latency_s = self._device.latency_s
+            player.drain_frames = utterance.fmt.frames_in(latency_s) + self._device.period_frames
+            self._last_pull_s = time.perf_counter()
+            self._report("opened", n=utterance.number, backend=self._device.backend, latency_s=round(latency_s, 4))
+            self._is_open = True
+            self._changed.notify_all()
+
+    def _list(self, backends: tuple[str, ...]) -> None:
         for name in backends:
             try:
                 self._report("devices", backend=name, names=self._load_backend(name).devices(), problem=None)
@@ -150,11 +178,12 @@ class Output:
     def render(self, out: memoryview) -> None:
         with self._changed:
             self._last_pull_s = time.perf_counter()
-            if self._player is None:
+            player = self._audible()
+            if player is None:
                 out[:] = bytes(len(out))
             else:
-                self._player.render(out)
-                self._collect(self._player, self._last_pull_s)
+                player.render(out)
+                self._collect(player, self._last_pull_s)
 
     def take(self, most_bytes: int, timeout_s: float) -> bytes:
         with self._changed:
@@ -165,8 +194,9 @@ class Output:
 
     def underflow(self) -> None:
         with self._changed:
-            if self._player is not None:
-                self._player.count_device_gap()
+            player = self._audible()
+            if player is not None:
+                player.count_device_gap()
 
     def lost(self, reason: str) -> None:
         with self._changed:
@@ -177,11 +207,16 @@ class Output:
 
     def _take_now(self, most_bytes: int) -> bytes:
         self._last_pull_s = time.perf_counter()
-        if self._player is None:
+        player = self._audible()
+        if player is None:
             return b""
-        frames = self._player.take(most_bytes)
-        self._collect(self._player, self._last_pull_s)
+        frames = player.take(most_bytes)
+        self._collect(player, self._last_pull_s)
         return frames
+
+    def _audible(self) -> Player | None:
+        """The player, once its device is open: the one before it, still being closed, must not take its frames."""
+        return self._player if self._is_open else None
 
     # --- what the player noticed: called with the lock held ----------------------------------------------------
 
@@ -240,13 +275,21 @@ class Output:
 
     def _close_file(self, number: int) -> None:
         """The last block must be in the file before anybody is told that it is; the next one's file stays open."""
-        self._device.close_if(lambda: not self._device.keeps_time and self._is_current(number))
+        if self._has_file(number):  # asked first: what was stopped as its device opened must not wait for that
+            self._device.close_if(lambda: self._has_file(number))
+
+    def _has_file(self, number: int) -> bool:
+        with self._changed:
+            return self._is_open and self._is_current(number) and not self._device.keeps_time
 
     def _tick(self) -> None:
-        self._device.close_if(self._is_idle)
+        self._device.close_if(self._is_idle, patient=False)
         with self._changed:
-            waiting = self._player is not None and self._player.needs_device
-            silent = waiting and time.perf_counter() - self._last_pull_s > SILENT_DEVICE_S
+            player, now_s, silent = self._audible(), time.perf_counter(), False
+            if player is not None and self._utterance is not None:
+                where = PlayerEvent(PlaybackEventType.POSITION, player.played_frames, 0)
+                self._report_event(where, player, self._utterance, now_s, cut_off=False)
+                silent = player.needs_device and now_s - self._last_pull_s > SILENT_DEVICE_S
         if silent:
             self.lost("the sound device stopped asking for sound")
 

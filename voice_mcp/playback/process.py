@@ -1,7 +1,8 @@
 """The audio process: commands in on standard input, reports out on standard output, sound in between.
 
 It imports nothing it does not need (no MCP, no HTTP, no numpy), and ends with its parent: when standard input closes,
-for whatever reason, it fades out and is gone.
+for whatever reason, it fades out and is gone. The main thread only reads: a sound system that hangs holds up the
+device's work, in a thread of its own, and neither a stop nor the end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import json
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread, Timer
 from typing import Any
 
 from voice_mcp.playback.device import LoadBackend
@@ -21,6 +26,10 @@ from voice_mcp.playback.wire import Command, Unpacker
 from voice_mcp.types import PcmFormat
 
 READ_BYTES = 1 << 16
+LEAVE_S = 1.0
+"""How long letting go of the device may take at the end; a sound system that hangs must not keep this process."""
+
+Work = Callable[[], None]
 
 
 def run(load_backend: LoadBackend) -> None:
@@ -35,13 +44,31 @@ def run(load_backend: LoadBackend) -> None:
         with contextlib.suppress(OSError):  # a parent that is gone is noticed on standard input
             _write_all(reports, json.dumps(report).encode() + b"\n")
 
-    output = Output(load_backend, send)
+    work: SimpleQueue[Work] = SimpleQueue()
+    Thread(target=_do_for_ever, args=(work,), name="device-work", daemon=True).start()
+    output = Output(load_backend, send, work.put)
     unpacker = Unpacker()
     while data := os.read(commands, READ_BYTES):
         for command, payload in unpacker.feed(data):
             _obey(output, command, payload)
+    _leave_within(LEAVE_S)
     output.close()
     os._exit(0)  # PortAudio's own exit handler can hang on a sound server that is gone
+
+
+def _do_for_ever(work: SimpleQueue[Work]) -> None:
+    try:
+        while True:
+            work.get()()
+    finally:  # a bug, or a library's: without this thread nothing can be played, so the server must hear of it
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _leave_within(limit_s: float) -> None:
+    timer = Timer(limit_s, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _claim_pipes() -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from voice_mcp.audio.wav import GrowingWav
 from voice_mcp.errors import StorageError
+from voice_mcp.protocols import AudioFile, OpenAudioFile
 from voice_mcp.storage.files import list_folder, open_private, storage_errors, write_all
 from voice_mcp.storage.journal import Journal
 from voice_mcp.storage.locking import locked
@@ -30,13 +31,24 @@ def utterance_number(name: str) -> int | None:
 
 
 class Recordings:
-    """The files ``audio/<conversation_id>/<NNNN>_<tts or stt>.<ext>``."""
+    """The files ``audio/<conversation_id>/<NNNN>_<tts or stt>.<ext>``.
 
-    def __init__(self, root: DataRoot, journal: Journal) -> None:
+    Args:
+        root: Where.
+        journal: By whom.
+        audio_format: The extension of new recordings.
+        open_file: What makes a file of that format.
+    """
+
+    def __init__(
+        self, root: DataRoot, journal: Journal, audio_format: str = "wav", open_file: OpenAudioFile = GrowingWav
+    ) -> None:
         self._root = root
         self._journal = journal
+        self._open_file = open_file
+        self.audio_format = audio_format
 
-    def reserve(self, conversation_id: str, kind: UtteranceKind, ext: str = "wav") -> Path:
+    def reserve(self, conversation_id: str, kind: UtteranceKind, ext: str | None = None) -> Path:
         """Take the conversation's next number: makes the file, empty, and returns its path.
 
         No two processes get the same number, and what is said and what is heard share one row of numbers. Touches the
@@ -52,7 +64,7 @@ class Recordings:
         with locked(self._root.make(self._root.audio)), storage_errors(f"{folder} could not be written"):
             self._root.make(folder)
             number = 1 + max((number for number, _ in _numbered(folder)), default=0)
-            path = folder / f"{number:04d}_{kind}.{ext}"
+            path = folder / f"{number:04d}_{kind}.{self.audio_format if ext is None else ext}"
             if utterance_number(path.name) is None:
                 raise ValueError(f"{path.name} could not be told from other people's files")
             os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -64,7 +76,7 @@ class Recordings:
 
     def start(self, path: Path, fmt: PcmFormat) -> Recording:
         """Record into a reserved file."""
-        return Recording(path, fmt, self._journal)
+        return Recording(path, fmt, self._journal, self._open_file)
 
     def save_transcript(self, path: Path, text: str) -> None:
         """Keep ``text`` next to the audio at ``path``, under the same name ending in ``.txt``, by the journal."""
@@ -92,20 +104,21 @@ class Recordings:
 class Recording:
     """One utterance on its way to disk, by the journal: no method waits or raises.
 
-    The file is a valid WAV file from the first block on. What could not be written, because the disk was full or too
+    The file is valid from the first block on. What could not be written, because the disk was full or too
     slow, is silence in the file once it can be written again, so that the recording stays as long as what was played;
     the loss is one of the journal's failures. Used from one thread.
     """
 
-    def __init__(self, path: Path, fmt: PcmFormat, journal: Journal) -> None:
+    def __init__(self, path: Path, fmt: PcmFormat, journal: Journal, open_file: OpenAudioFile = GrowingWav) -> None:
         self.path = path
         self._fmt = fmt
         self._journal = journal
+        self._open_file = open_file
         self._frames = 0
         self._closed = False
         self._refused_bytes = 0
         # Of the journal's thread:
-        self._wav: GrowingWav | None = None
+        self._file: AudioFile | None = None
         self._missing_bytes = 0
 
     @property
@@ -142,18 +155,18 @@ class Recording:
             if self._missing_bytes:
                 self._catch_up()
         finally:
-            if self._wav is not None:
-                self._wav.close()
+            if self._file is not None:
+                self._file.close()
             _remove_if_empty(self.path)
 
-    def _catch_up(self) -> GrowingWav:
+    def _catch_up(self) -> AudioFile:
         """The file, made if it is not there yet, and as long as it should be."""
-        if self._wav is None:
-            self._wav = GrowingWav(self.path, self._fmt)
+        if self._file is None:
+            self._file = self._open_file(self.path, self._fmt)
         if self._missing_bytes:
-            self._wav.append_silence(self._fmt.frames(self._missing_bytes))
+            self._file.append_silence(self._fmt.frames(self._missing_bytes))
             self._missing_bytes = 0
-        return self._wav
+        return self._file
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:

@@ -82,6 +82,22 @@ async def guarded(
         )
 
 
+async def refuse(session: Session, tool_name: str, conversation_id: object, problem: VoiceError) -> ToolResult:
+    """Answer a call that cannot reach its tool, and put it on record like any other.
+
+    Args:
+        session: Whose.
+        tool_name: The tool.
+        conversation_id: What was given for it, unchecked.
+        problem: Why.
+    """
+
+    async def body(_: Call) -> ToolResult:
+        raise problem
+
+    return await guarded(session, tool_name, conversation_id if isinstance(conversation_id, str) else None, body)
+
+
 def _status(result: ToolResult) -> str:
     if isinstance(result, InputRequiredResult):
         return "input_required"

@@ -28,6 +28,7 @@ without a message."""
 
 TYPED = "The answer was typed."
 STILL_SPEAKING = "The message is still being spoken."
+OPENING = "What would you like to say?"
 
 Message = Annotated[str | None, Field(description="What to say; null only asks.")]
 WaitForResponse = Annotated[bool, Field(description="false: only speak.")]
@@ -97,13 +98,17 @@ class _Turn:
             state = json.loads(self._ctx.request_state or "{}")
             return self._answered(given, cast("SpeakResult | None", state.get("spoken")))
         spoken = await self._speak(manner)
-        if spoken is not None and spoken["status"] == "queued":
-            return self._end("listening", None, spoken, STILL_SPEAKING)
+        how = spoken["status"] if spoken is not None else None
         if not wait_for_response:
-            return self._end("spoken", None, spoken)
-        if spoken is not None and spoken["status"] == "interrupted":
+            return self._end("spoken", None, spoken, *([STILL_SPEAKING] if how == "queued" else []))
+        if how == "interrupted":
             return self._end("interrupted", None, spoken)
-        text = self._message or "What would you like to say?"
+        questions, conversation_id = self._call.session.questions, self._call.conversation_id
+        if self._message is not None:
+            questions.ask(conversation_id, self._message)
+        if how == "queued":
+            return self._end("listening", None, spoken, STILL_SPEAKING)
+        text = questions.pending(conversation_id) or OPENING
         if _asking.asks_between_calls(self._ctx):
             return _asking.question(text, json.dumps({"spoken": spoken}))
         typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
@@ -116,8 +121,9 @@ class _Turn:
         speaker, call = self._call.session.speaker, self._call
         if self._message is None:
             return await self._wait_for_silence()
+        script = await asyncio.to_thread(Script.of, self._message)
         async with captions(self._ctx) as shown:
-            speech = speaker.start(Script.of(self._message), manner, call.conversation_id, call.arrived_s, shown.update)
+            speech = speaker.start(script, manner, call.conversation_id, call.arrived_s, shown.update)
             try:
                 async with asyncio.timeout(self._limit_s()):
                     return speak_result(await speech.result(), speaker.unreported())
@@ -147,6 +153,7 @@ class _Turn:
         return self._limit_s() if self._listen_max_s is None else min(self._listen_max_s, self._limit_s())
 
     def _answered(self, typed: ElicitResult, spoken: SpeakResult | None) -> ToolResult:
+        self._call.session.questions.settle(self._call.conversation_id)
         text = _asking.words(typed)
         if text is None:
             return self._end("no_speech", None, spoken, "The user chose not to answer.")

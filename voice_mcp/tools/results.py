@@ -89,7 +89,7 @@ def converse_line(result: ConverseResult) -> str:
         "no_speech": "The user did not answer.",
         "listening": "Not finished yet: call converse again without a message.",
         "interrupted": "Interrupted.",
-        "spoken": "Spoken.",
+        "spoken": "Spoken." if result["spoken"] is None or result["spoken"]["status"] != "queued" else "Queued.",
     }[result["status"]]
     return f"{line} {result.get('note', '')}".strip()
 

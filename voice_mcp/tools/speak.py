@@ -43,7 +43,7 @@ def add_speak(server: MCPServer[Any], session: Session) -> None:
     ) -> Annotated[CallToolResult, SpeakResult]:
         async def body(call: Call) -> ToolResult:
             manner = session.manner(voice, speed, instructions)
-            script = Script.of(message)
+            script = await asyncio.to_thread(Script.of, message)
             if not wait:
                 speech = session.speaker.start(script, manner, call.conversation_id, call.arrived_s, _nobody_listens)
                 session.speaker.report_later(speech)
