@@ -69,6 +69,7 @@ class App:
             device=settings.audio_output != "file",
             file=settings.audio_output == "auto",
             streaming=settings.streaming_enabled,
+            prebuffer_most_s=settings.stream_buffer_ms / 1000,
         )
         self.speaker = Speaker(Roster(self.engines, self.clock), self.link, self.archive, output)
         self.session = Session(

@@ -193,13 +193,20 @@ class Speakers(Protocol):
     """Where sound goes: the link to the audio process."""
 
     async def begin(
-        self, fmt: PcmFormat, listener: PlaybackListener, *, to_file: bool = False, path: Path | None = None
+        self,
+        fmt: PcmFormat,
+        listener: PlaybackListener,
+        *,
+        start_s: float | None = None,
+        to_file: bool = False,
+        path: Path | None = None,
     ) -> Playback:
         """Start a run of frames; the device opens while the caller fetches them. One run at a time.
 
         Args:
             fmt: The shape of the frames.
             listener: Told what happens.
+            start_s: Seconds to collect before the first frame leaves; None takes what is configured.
             to_file: Take the frames as fast as they come, instead of playing them.
             path: Where to write them as a WAV file then; None leaves that to the caller.
 

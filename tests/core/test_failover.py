@@ -107,3 +107,24 @@ def test_the_last_reason_is_remembered(three: Three) -> None:
 
     assert three.roster.last_error(three.first) is reasons[-1]
     assert three.roster.last_error(three.second) is None
+
+
+def test_little_is_collected_for_a_fast_engine_and_most_for_a_slow_one() -> None:
+    clock = ManualClock()
+    engine = ToneEngine()
+    roster = Roster([engine], clock)
+    assert roster.prebuffer_s(engine, 0.15) == 0.04
+    roster.came_at(engine, 6.0)
+    assert roster.prebuffer_s(engine, 0.15) == 0.02
+    assert roster.prebuffer_s(engine, 0.01) == 0.01
+    for _ in range(8):
+        roster.came_at(engine, 1.0)
+    assert roster.prebuffer_s(engine, 0.15) == 0.15
+
+
+def test_what_is_known_of_its_pace_outlives_a_success() -> None:
+    engine = ToneEngine()
+    roster = Roster([engine], ManualClock())
+    roster.came_at(engine, 6.0)
+    roster.worked(engine)
+    assert roster.prebuffer_s(engine, 0.15) == 0.02

@@ -12,6 +12,11 @@ from voice_mcp.protocols import SpeechEngine
 FIRST_REST_S = 30.0
 """How long an engine is left alone after its first failure; doubled for each further one in a row."""
 LONGEST_REST_S = 900.0
+FAST_PACE, SLOW_PACE = 1.5, 1.2
+"""Times real time: from the first on nothing has to be waited for; below the second any hiccup would be a gap."""
+USUAL_PREBUFFER_S = 0.04
+"""Four periods of the device, for an engine of which nothing is known."""
+FAST_PREBUFFER_S = 0.02
 MOST_DOUBLINGS = 16
 """Far beyond the longest rest; without a limit the thousandth failure in a row would be too large a number."""
 
@@ -24,6 +29,8 @@ class Health:
     """In a row."""
     resting_until_s: float = 0.0
     last_error: VoiceError | None = None
+    pace: float | None = None
+    """How fast its audio comes, times real time; None while nothing is known."""
 
 
 class Roster:
@@ -40,6 +47,11 @@ class Roster:
         self._health = {id(engine): Health() for engine in self._engines}
 
     @property
+    def clock(self) -> Clock:
+        """What time is told by."""
+        return self._clock
+
+    @property
     def engines(self) -> tuple[SpeechEngine, ...]:
         """All of them, most wanted first."""
         return self._engines
@@ -50,8 +62,20 @@ class Roster:
         return awake or list(self._engines)
 
     def worked(self, engine: SpeechEngine) -> None:
-        """It spoke: whatever was is forgotten."""
-        self._health[id(engine)] = Health()
+        """It spoke: whatever went wrong is forgotten."""
+        self._health[id(engine)] = Health(pace=self._health[id(engine)].pace)
+
+    def came_at(self, engine: SpeechEngine, pace: float) -> None:
+        """Its audio came at ``pace`` times real time, this time."""
+        health = self._health[id(engine)]
+        health.pace = pace if health.pace is None else (health.pace + pace) / 2
+
+    def prebuffer_s(self, engine: SpeechEngine, most_s: float) -> float:
+        """Seconds of its audio to collect before sound starts: little for the fast, ``most_s`` for the slow."""
+        pace = self._health[id(engine)].pace
+        if pace is None or SLOW_PACE <= pace < FAST_PACE:
+            return min(USUAL_PREBUFFER_S, most_s)
+        return min(FAST_PREBUFFER_S, most_s) if pace >= FAST_PACE else most_s
 
     def failed(self, engine: SpeechEngine, error: VoiceError) -> None:
         """It did not: leave it alone for a while, and longer each time, or for as long as it asked."""

@@ -32,6 +32,8 @@ class OutputChoice:
     """A file will do where there is no device."""
     streaming: bool = True
     """Sound begins while audio arrives, not when all of it is there."""
+    prebuffer_most_s: float = 0.15
+    """Most that is collected before sound starts, in seconds."""
 
 
 class Outlet:
@@ -62,6 +64,7 @@ class Outlet:
         self._playback: Playback | None = None
         self._converter: Converter | None = None
         self._sent_frames = 0
+        self._prebuffer_s = 0.0
 
     @property
     def sent_s(self) -> float:
@@ -78,12 +81,17 @@ class Outlet:
         """Seconds that ``frames`` frames of what the device gets last."""
         return self._playback.format.seconds(frames) if self._playback is not None else 0.0
 
-    async def prepare(self, fmt: PcmFormat) -> None:
+    async def prepare(self, fmt: PcmFormat, prebuffer_s: float) -> None:
         """Have a device opened for what is expected, while the first request is on its way.
+
+        Args:
+            fmt: What is expected.
+            prebuffer_s: Seconds of sound to collect before the first of it leaves.
 
         Raises:
             AudioProcessLost: The audio process cannot be started.
         """
+        self._prebuffer_s = prebuffer_s
         if not self._to_file:
             await self._open(fmt)
 
@@ -157,7 +165,9 @@ class Outlet:
         if self._to_file and self._utterance.audio_format == "wav":
             # Written by the audio process itself. Other formats are encoded here, from what it reports as taken.
             path = await self._utterance.reserve_for_audio_process()
-        self._playback = await self._speakers.begin(fmt, self._listener, to_file=self._to_file, path=path)
+        self._playback = await self._speakers.begin(
+            fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path
+        )
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:
         """Wait for the device; without one, write a file if that will do.

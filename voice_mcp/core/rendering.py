@@ -28,6 +28,8 @@ MOST_CHANNELS = 2
 """Every device has two; speech in more is mixed down."""
 SLOW_SPEECH = 0.6
 """The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
+PACE_LEAST_S, PACE_MOST_S = 0.1, 1.0
+"""Seconds of audio that say something of an engine's pace."""
 BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
 """A line may last so many times as long as expected, and this many seconds more."""
 
@@ -56,12 +58,30 @@ class Begin:
 
 
 @dataclass(slots=True)
+class _Pace:
+    """How fast audio comes, judged by its first second: later the ear sets the pace, through what it leaves unread."""
+
+    began_s: float = 0.0
+    first_s: float | None = None
+    value: float | None = None
+    """Times real time; None while too little has come."""
+
+    def add(self, received_s: float, now_s: float) -> None:
+        """So much has come by now."""
+        if self.first_s is None:
+            self.began_s, self.first_s = now_s, received_s
+        elif received_s - self.first_s >= PACE_LEAST_S and received_s <= PACE_MOST_S:
+            self.value = (received_s - self.first_s) / max(now_s - self.began_s, 1e-4)
+
+
+@dataclass(slots=True)
 class _Received:
     """What has come of one request."""
 
     frames: int = 0
     format: PcmFormat | None = None
     marks: Sequence[WordMark] = ()
+    pace: _Pace = field(default_factory=_Pace)
 
     @property
     def seconds(self) -> float:
@@ -97,6 +117,10 @@ class Rendering:
     def expected_format(self) -> PcmFormat:
         """What the first frames will most likely be."""
         return self._order()[0].expected_format
+
+    def prebuffer_s(self, most_s: float) -> float:
+        """How much of them to collect before sound starts."""
+        return self.roster.prebuffer_s(self._order()[0], most_s)
 
     async def render(self, text: str) -> AsyncGenerator[Begin | bytes, None]:
         """The frames of ``text``: a ``Begin`` whenever an engine starts, then whole frames.
@@ -183,9 +207,12 @@ class Rendering:
                     if not begun:
                         self._spoke(engine, stream)
                     begun = True
+                    received.pace.add(received.seconds, self.roster.clock.now())
                     if fresh := _after(block, earlier, received):
                         yield fresh
             self.roster.worked(engine)
+            if (pace := received.pace.value) is not None:
+                self.roster.came_at(engine, pace)
         finally:
             await asyncio.shield(stream.aclose())
 

@@ -262,7 +262,8 @@ class Speech:
         }
 
     async def _deliver(self) -> None:
-        await self._outlet.prepare(self._rendering.expected_format())
+        prebuffer_s = self._rendering.prebuffer_s(self._speaker.output.prebuffer_most_s)
+        await self._outlet.prepare(self._rendering.expected_format(), prebuffer_s)
         while (line := await self._next_line()) is not None:
             async with aclosing(self._rendering.render(line.text)) as pieces:
                 async for piece in pieces:

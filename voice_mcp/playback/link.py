@@ -103,7 +103,13 @@ class AudioLink:
             self._readers[self._process] = reading
 
     async def begin(
-        self, fmt: PcmFormat, listener: PlaybackListener, *, to_file: bool = False, path: Path | None = None
+        self,
+        fmt: PcmFormat,
+        listener: PlaybackListener,
+        *,
+        start_s: float | None = None,
+        to_file: bool = False,
+        path: Path | None = None,
     ) -> Playback:
         await self.start()
         if self._current is not None:
@@ -121,7 +127,7 @@ class AudioLink:
                 backends=("file",) if to_file else self._config.backends,
                 device=self._config.device,
                 path=str(path) if path is not None else None,
-                start_s=policy.start_s,
+                start_s=policy.start_s if start_s is None else start_s,
                 rebuffer_s=policy.rebuffer_s,
                 most_s=min(policy.most_s, self._config.ahead_s),  # nobody can wait for more than may be on its way
             )
