@@ -544,3 +544,13 @@ def test_a_buffer_that_is_filled_again_before_the_next_block_leaves_no_gap_to_co
     faded_in = heard(player, BLOCK)
     assert 0 < faded_in[0] < faded_in[-1] == LOUD
     assert (player.underruns, player.inserted_silence_frames) == (0, 0)
+
+
+def test_sound_never_starts_with_less_than_the_device_takes_at_once() -> None:
+    player = Player(MONO, BufferPolicy(start_s=0.001))
+    player.fit_to_device(period_frames=160, latency_frames=480)
+    player.push(level(160))
+    assert heard(player, 160) == [0] * 160
+    player.push(level(GAP_FADE_FRAMES))
+    assert heard(player, 160) == [LOUD] * 160
+    assert player.drain_frames == 640

@@ -65,7 +65,8 @@ class _Stream:
     """An open miniaudio device."""
 
     def __init__(self, ma: Any, fmt: PcmFormat, device_id: Any, source: FrameSource) -> None:
-        self.period_frames = fmt.frames_in(PERIOD_MS / 1000)
+        # It wakes up late now and then and takes two periods at once.
+        self.period_frames = fmt.frames_in(2 * PERIOD_MS / 1000)
         self._closing = False
         self._source = source
         try:

@@ -159,7 +159,7 @@ class Output:
                 self._report("failed", n=utterance.number, message=problem.message, hint=problem.hint)
                 return
             latency_s = self._device.latency_s
-            player.drain_frames = utterance.fmt.frames_in(latency_s) + self._device.period_frames
+            player.fit_to_device(self._device.period_frames, utterance.fmt.frames_in(latency_s))
             self._last_pull_s = time.perf_counter()
             self._report("opened", n=utterance.number, backend=self._device.backend, latency_s=round(latency_s, 4))
             self._is_open = True

@@ -125,6 +125,14 @@ class Player:
             self._chunks.append(memoryview(data))
             self._buffered_bytes += len(data)
 
+    def fit_to_device(self, period_frames: int, latency_frames: int) -> None:
+        """The device is open: it takes ``period_frames`` at a time, and holds ``latency_frames`` of what it took.
+
+        Sound starts only when the first period can be filled and more is there, or it would run dry at once.
+        """
+        self._start_frames = max(self._start_frames, period_frames + self._gap_fade_frames)
+        self.drain_frames = latency_frames + period_frames
+
     def rest(self) -> None:
         """Nothing more is due for now: what follows what is held is a pause between words, not a gap in them."""
         self._resting = self.state in (PlayerState.FILLING, PlayerState.PLAYING)
