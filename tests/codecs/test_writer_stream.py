@@ -6,7 +6,7 @@ import io
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.codecs.writer_support import (
@@ -102,6 +102,7 @@ def test_libsndfile_reads_the_same(format: str) -> None:
 
 @pytest.mark.parametrize("rate_hz", [12_000, 16_000, 22_050, 24_000, 44_100, 48_000])
 @given(frames=st.integers(50, 9_000))
+@example(frames=298)  # 22,050 Hz: ends one sample behind what resampling gives
 @settings(max_examples=10, deadline=None)
 def test_opus_is_exactly_as_long_as_what_went_in(rate_hz: int, frames: int) -> None:
     heard = decoded("opus", streamed("opus", [bytes(2 * frames)], rate_hz))

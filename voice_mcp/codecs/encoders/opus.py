@@ -61,6 +61,10 @@ class OpusEncoder:
 
     def finish(self) -> None:
         with telling_of_failure("Opus"):
+            if self._fmt.rate_hz not in INPUT_RATES_HZ:
+                # Resampling rounds, so the packets could end a sample before the sound does; the excess is cut off.
+                for packet in self._feeder.packets(bytes(2 * self._fmt.frame_bytes)):
+                    self._add(bytes(packet))
             for packet in self._feeder.last_packets():
                 self._add(bytes(packet))
         # The last position is less than the packets hold: that is how decoders know where to cut.
