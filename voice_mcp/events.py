@@ -29,6 +29,7 @@ class EventType(StrEnum):
     TTS_PLAYBACK_END = "TTS_PLAYBACK_END"
     PROVIDER_SWITCH = "PROVIDER_SWITCH"
     DEVICE_LOST = "DEVICE_LOST"
+    DEVICE_CHANGED = "DEVICE_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ class SpeechStream(Protocol):
         ...
 
     @property
+    def connect_s(self) -> float:
+        """Seconds it took to reach the engine; 0 when a connection was open, or none is needed."""
+        ...
+
+    @property
     def word_marks(self) -> Sequence[WordMark]:
         """Where the words of what has arrived so far begin; empty for engines that do not say."""
         ...
@@ -148,7 +153,7 @@ class Playback(Protocol):
 
     @property
     def format(self) -> PcmFormat:
-        """The shape of what ``write`` takes."""
+        """The shape of what ``write`` takes: what was asked for, unless the device that opened takes only another."""
         ...
 
     async def opened(self) -> PlaybackEvent:
@@ -250,6 +255,11 @@ OpenAudioFile = Callable[[Path, PcmFormat], AudioFile]
 
 class OutputStream(Protocol):
     """An open sound device. Lives in the audio process."""
+
+    @property
+    def format(self) -> PcmFormat:
+        """What it pulls: what was asked for, or the nearest the device takes."""
+        ...
 
     @property
     def latency_s(self) -> float:

@@ -7,6 +7,7 @@ allowed; a misspelt name is reported with the nearest known one.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +94,10 @@ class SpeechOut(BaseModel):
         description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
     )
 
+    tts_cache_mb: float = Field(
+        20.0, ge=0, le=10_000, description="Disk space for phrases that are said often, in megabytes; 0 keeps none."
+    )
+
     @field_validator("tts_base_urls", "tts_api_keys", "tts_voices", "tts_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -141,6 +146,27 @@ class Devices(BaseModel):
         "auto", description="auto: sounddevice, else miniaudio, else a file; null keeps time and makes no sound."
     )
     output_device: str | None = Field(None, description="Name of the output device, or part of it.")
+    output_channels: int | None = Field(
+        None, ge=1, le=8, description="Channels the device is opened with; empty takes what the speech has."
+    )
+    pan: float | Literal["auto"] = Field(
+        0.0,
+        description="Where the voice sits: -1 left, 0 middle, 1 right; auto gives each conversation a place of its own.",
+    )
+    device_wait_s: float = Field(
+        5.0, ge=0, le=600, description="How long speech waits for a sound device that is gone or busy, in seconds."
+    )
+    device_wake_ms: float = Field(
+        0.0, ge=0, le=5000, description="Silence a device gets to wake up before the first word, in milliseconds."
+    )
+
+    @field_validator("pan", mode="before")
+    @classmethod
+    def _check_pan(cls, value: object) -> object:
+        with contextlib.suppress(TypeError, ValueError):
+            if value == "auto" or -1 <= float(value) <= 1:  # type: ignore[arg-type]
+                return value
+        raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
 class SpeechService(BaseModel):
@@ -321,7 +347,8 @@ def _allowed(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(get_args(field.annotation))
     kinds: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number"}
-    kind = kinds.get(field.annotation, "text")
+    inner = get_args(field.annotation)  # of ``int | None``, say
+    kind = kinds.get(field.annotation, kinds.get(inner[0], "text") if inner else "text")
     limits = {
         f"{word} {limit}": None
         for constraint in field.metadata

@@ -93,7 +93,9 @@ class PlaybackEventType(StrEnum):
     ENDED = "ended"
     """The last frame has been heard, or the utterance was stopped."""
     LOST = "lost"
-    """The device or the audio process is gone."""
+    """The device or the audio process is gone; MOVED follows, or the playback fails."""
+    MOVED = "moved"
+    """Sound goes on, at another device or at one that came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +110,23 @@ class PlaybackEvent:
     heard_at_s: float = 0.0
     """The same with the device's latency added: when it could be heard."""
     gap_s: float = 0.0
-    """For UNDERRUN and RESUMED: seconds of silence that were inserted."""
+    """For UNDERRUN, RESUMED and MOVED: seconds of silence that were inserted."""
     heard_frames: int = 0
     """For ENDED: frames that were really heard; less than ``frames`` when the device was cut off."""
     underruns: int = 0
     """For ENDED: gaps in all."""
+    inserted_s: float = 0.0
+    """For ENDED: seconds of silence they lasted."""
+    buffer_mean_s: float | None = None
+    """For ENDED: seconds of sound that were held on average, while more was due; None when nothing was played."""
+    buffer_least_s: float | None = None
+    """For ENDED: the least that was held, while more was due."""
     backend: str = ""
-    """For OPENED: what the sound goes to."""
+    """For OPENED and MOVED: what the sound goes to."""
+    rate_hz: int = 0
+    """For OPENED: the rate the device takes, which need not be what was asked for."""
+    channels: int = 0
+    """For OPENED: the channels it takes."""
     latency_s: float = 0.0
     """For OPENED: the device's latency."""
     message: str = ""

@@ -33,7 +33,7 @@ class HandStream:
     period_frames = PERIOD
 
     def __init__(self, fmt: PcmFormat, source: FrameSource, latency_s: float) -> None:
-        self.fmt = fmt
+        self.format = fmt
         self.source = source
         self.latency_s = latency_s
         self.is_closed = False
@@ -43,7 +43,7 @@ class HandStream:
 
     def pull(self, periods: int = 1) -> bytes:
         """Let it ask ``periods`` times; what it got."""
-        block = bytearray(PERIOD * self.fmt.frame_bytes)
+        block = bytearray(PERIOD * self.format.frame_bytes)
         heard = b""
         for _ in range(periods):
             self.source.render(memoryview(block))
@@ -240,7 +240,7 @@ def test_another_format_opens_the_device_anew(rig: Rig) -> None:
     rig.play()
     rig.begin(fmt=STEREO)
 
-    assert [stream.fmt for stream in rig.hand.streams] == [MONO, STEREO]
+    assert [stream.format for stream in rig.hand.streams] == [MONO, STEREO]
     assert [stream.is_closed for stream in rig.hand.streams] == [True, False]
 
 

@@ -43,6 +43,7 @@ class WatchedEngine(ToneEngine):
 
 class _WatchedStream:
     engine, model, encoding, media_type = "tone", "", "pcm", ""
+    connect_s = 0.0
     word_marks: Sequence[WordMark] = ()
 
     def __init__(self, owner: WatchedEngine, stream: ToneStream) -> None:

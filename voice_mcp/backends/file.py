@@ -36,6 +36,7 @@ class _Stream:
             self._wav = GrowingWav(path, fmt) if path is not None else None
         except StorageError as exc:
             raise DeviceUnavailable(exc.message, hint=exc.hint) from exc
+        self.format = fmt
         self._source = source
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="file-device", daemon=True)

@@ -68,6 +68,7 @@ class _Stream:
         # It wakes up late now and then and takes two periods at once.
         self.period_frames = fmt.frames_in(2 * PERIOD_MS / 1000)
         self._closing = False
+        self.format = fmt
         self._source = source
         try:
             self._device = ma.PlaybackDevice(

@@ -29,6 +29,7 @@ class _Stream:
     latency_s = PERIOD_S
 
     def __init__(self, fmt: PcmFormat, source: FrameSource) -> None:
+        self.format = fmt
         self.period_frames = fmt.frames_in(PERIOD_S)
         self._block = bytearray(self.period_frames * fmt.frame_bytes)
         self._source = source

@@ -57,6 +57,7 @@ class _Stream:
         self._sd = sd
         self._source = source
         self._closing = False
+        self.format = fmt
         self.period_frames = fmt.frames_in(PERIOD_S)
         try:
             self._stream = sd.RawOutputStream(

@@ -171,6 +171,10 @@ class EspeakStream:
         return "pcm"
 
     @property
+    def connect_s(self) -> float:
+        return 0.0
+
+    @property
     def media_type(self) -> str:
         return ""
 

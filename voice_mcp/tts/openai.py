@@ -109,6 +109,7 @@ class _Stream:
     """A ``SpeechStream`` over an HTTP response."""
 
     word_marks: Sequence[WordMark] = ()
+    connect_s = 0.0
 
     def __init__(self, engine: str, model: str, voice: str, encoding: str, response: SpeechResponse) -> None:
         self.engine = engine

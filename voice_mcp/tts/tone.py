@@ -110,6 +110,10 @@ class ToneStream:
         return "pcm"
 
     @property
+    def connect_s(self) -> float:
+        return 0.0
+
+    @property
     def media_type(self) -> str:
         return ""
 
