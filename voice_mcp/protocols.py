@@ -153,7 +153,7 @@ class Playback(Protocol):
 
     @property
     def format(self) -> PcmFormat:
-        """The shape of what ``write`` takes: what was asked for, unless the device that opened takes only another."""
+        """The shape of what ``write`` takes; a device that takes only another gets it converted."""
         ...
 
     async def opened(self) -> PlaybackEvent:
@@ -205,6 +205,7 @@ class Speakers(Protocol):
         start_s: float | None = None,
         to_file: bool = False,
         path: Path | None = None,
+        pan: float = 0.0,
     ) -> Playback:
         """Start a run of frames; the device opens while the caller fetches them. One run at a time.
 
@@ -214,6 +215,7 @@ class Speakers(Protocol):
             start_s: Seconds to collect before the first frame leaves; None takes what is configured.
             to_file: Take the frames as fast as they come, instead of playing them.
             path: Where to write them as a WAV file then; None leaves that to the caller.
+            pan: Where the sound sits, from -1 (left) to 1 (right); a file takes it as it is.
 
         Raises:
             AudioProcessLost: The audio process cannot be started.

@@ -151,7 +151,7 @@ class Devices(BaseModel):
     )
     pan: float | Literal["auto"] = Field(
         0.0,
-        description="Where the voice sits: -1 left, 0 middle, 1 right; auto gives each conversation a place of its own.",
+        description="Where the voice sits: -1 left, 0 middle, 1 right; auto: each conversation in a place of its own.",
     )
     device_wait_s: float = Field(
         5.0, ge=0, le=600, description="How long speech waits for a sound device that is gone or busy, in seconds."

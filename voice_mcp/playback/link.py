@@ -110,6 +110,7 @@ class AudioLink:
         start_s: float | None = None,
         to_file: bool = False,
         path: Path | None = None,
+        pan: float = 0.0,
     ) -> Playback:
         await self.start()
         if self._current is not None:
