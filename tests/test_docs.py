@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from tests.support.house import make_house
 from tests.support.ports import refusing_port
+from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.errors import VoiceError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
@@ -155,16 +156,21 @@ async def test_events_carry_the_data_that_is_written_down(tmp_path: Path) -> Non
             calls.start_soon(client.call_tool, "speak", {"message": "One."})
             calls.start_soon(client.call_tool, "speak", {"message": "Two."})
     explained = rows(DOCS / "events.md")
+    measured = {name for name in explained if name.islower()}
     kinds_seen = {event.event_type for event in recorder.events}
     assert kinds_seen >= {EventType.PROVIDER_SWITCH, EventType.TTS_ERROR, EventType.FLOOR_WAIT, EventType.TTS_START}
     for event in recorder.events:
         documented = set(re.findall(r"`(\w+)`", explained[event.event_type][1]))
+        if event.event_type is EventType.TTS_PLAYBACK_END:
+            assert measured & event.data.keys() == Metrics(FirstSound(0.0)).as_data().keys()
+            documented |= measured
         assert event.data.keys() <= documented, event.event_type
 
 
 def test_the_example_of_an_event_has_the_fields_that_are_explained() -> None:
     example = json.loads(re.findall(r"```json\n(.*?)\n```", read(DOCS / "events.md"), re.DOTALL)[0])
-    table = re.findall(r"^\| (`[a-z_`, ]+) \|", read(DOCS / "events.md"), re.MULTILINE)
+    beginning = read(DOCS / "events.md").partition("\n## ")[0]
+    table = re.findall(r"^\| (`[a-z_`, ]+) \|", beginning, re.MULTILINE)
     assert set(example) == {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
 
 

@@ -10,6 +10,7 @@ from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
+from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
@@ -70,8 +71,11 @@ class App:
             file=settings.audio_output == "auto",
             streaming=settings.streaming_enabled,
             prebuffer_most_s=settings.stream_buffer_ms / 1000,
+            pan=settings.pan,
         )
-        self.speaker = Speaker(Roster(self.engines, self.clock), self.link, self.archive, output)
+        roster = Roster(self.engines, self.clock)
+        self.recovery = Recovery(roster)
+        self.speaker = Speaker(roster, self.link, self.archive, output)
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
@@ -100,6 +104,7 @@ class App:
         if self._warm is not None:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
+        await self.recovery.aclose()
         # The records do not wait for an audio process that may hang.
         await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
         for engine in self.engines:

@@ -85,6 +85,16 @@ class SpeechEngine(Protocol):
         """What its audio will most likely be, so that the device can be opened before it arrives."""
         ...
 
+    @property
+    def model(self) -> str:
+        """The model it speaks with; empty for engines that have only one."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its audio comes from a server, wherever that runs."""
+        ...
+
     def knows_voice(self, name: str) -> bool | None:
         """Whether it has the voice ``name``, without asking anybody; None when it cannot tell."""
         ...
@@ -95,6 +105,14 @@ class SpeechEngine(Protocol):
         Raises:
             EngineError: It cannot.
             UnknownVoice: It does not have ``request.voice``.
+        """
+        ...
+
+    async def check(self) -> None:
+        """See that it could speak, without making it speak.
+
+        Raises:
+            EngineError: It could not.
         """
         ...
 

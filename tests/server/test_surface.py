@@ -50,7 +50,7 @@ async def test_the_results_have_schemas_with_optional_facts_left_out(tmp_path: P
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     speak = tools["speak"].output_schema
     assert speak is not None
-    assert set(speak["properties"]) - set(speak["required"]) == {"heard", "unheard", "audio_path", "note"}
+    assert set(speak["properties"]) - set(speak["required"]) == {"heard", "unheard", "audio_path", "note", "metrics"}
     assert tools["converse"].output_schema is not None
 
 

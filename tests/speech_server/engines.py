@@ -35,7 +35,7 @@ class WatchedEngine(ToneEngine):
         self.opened += 1
         return _WatchedStream(self, await super().open(request))
 
-    def check(self) -> None:
+    def fail_when_due(self) -> None:
         """Fail when it is time."""
         if self._failure is not None and self.taken_bytes >= (self._good_bytes or 0):
             raise self._failure
@@ -61,7 +61,7 @@ class _WatchedStream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for block in self._stream:
-            self._owner.check()
+            self._owner.fail_when_due()
             self._owner.taken_bytes += len(block)
             yield block
 

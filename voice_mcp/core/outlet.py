@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.utterance import Utterance
@@ -34,6 +35,8 @@ class OutputChoice:
     """Sound begins while audio arrives, not when all of it is there."""
     prebuffer_most_s: float = 0.15
     """Most that is collected before sound starts, in seconds."""
+    pan: float | Literal["auto"] = 0.0
+    """Where voices sit, from -1 (left) to 1 (right); ``auto`` gives each conversation a place of its own."""
 
 
 class Outlet:
@@ -45,6 +48,7 @@ class Outlet:
         utterance: What is put on record.
         listener: Told what happens to the sound.
         note: Told what the user should know.
+        pan: Where this voice sits.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class Outlet:
         utterance: Utterance,
         listener: PlaybackListener,
         note: Callable[[str], None],
+        *,
+        pan: float = 0.0,
     ) -> None:
         self._speakers = speakers
         self._to_file = not choice.device
@@ -61,6 +67,7 @@ class Outlet:
         self._utterance = utterance
         self._listener = listener
         self._note = note
+        self._pan = pan
         self._playback: Playback | None = None
         self._converter: Converter | None = None
         self._sent_frames = 0
@@ -166,7 +173,7 @@ class Outlet:
             # Written by the audio process itself. Other formats are encoded here, from what it reports as taken.
             path = await self._utterance.reserve_for_audio_process()
         self._playback = await self._speakers.begin(
-            fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path
+            fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
         )
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:

@@ -1,8 +1,9 @@
 """Rendering a line of speech: text in, frames out, from whichever engine can. No device, no clock of its own.
 
 When an engine fails in the middle of a line it is asked once more, and what was already received is skipped. When it
-fails again, the next engine goes on from the last word that was spoken for sure: exactly there where the engine said
-where its words are, and otherwise a few words early rather than one too late.
+fails again, the next engine goes on: at the very frame if it says the same to the bit, as two servers of one kind do;
+else from the last word that was spoken for sure, which is exact where the engine said where its words are, and
+otherwise a few words early rather than one too late.
 """
 
 from __future__ import annotations
@@ -10,39 +11,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from voice_mcp.audio.downmix import downmix
-from voice_mcp.codecs.detect import choose_decoder, undecided
-from voice_mcp.codecs.whole import WholeFileDecoder
-from voice_mcp.core.failover import Roster
-from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
+from voice_mcp.core.casting import Casting, nobody
+from voice_mcp.core.metrics import Metrics
+from voice_mcp.core.reception import Receiver, Reception
+from voice_mcp.core.splice import Splice
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import AllEnginesFailed, CodecError, EngineError, UnknownVoice, VoiceError
+from voice_mcp.errors import CodecError, EngineError, EngineStalled, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechEngine, SpeechStream
 from voice_mcp.types import PcmFormat, SpeechRequest, WordMark
 
-MOST_CHANNELS = 2
-"""Every device has two; speech in more is mixed down."""
-SLOW_SPEECH = 0.6
-"""The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
-PACE_LEAST_S, PACE_MOST_S = 0.1, 1.0
-"""Seconds of audio that say something of an engine's pace."""
-BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
-"""A line may last so many times as long as expected, and this many seconds more."""
+if TYPE_CHECKING:
+    from voice_mcp.core.phrases import Phrases
 
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How something is to be said."""
-
-    voice: str | None = None
-    """What was asked for; None takes the first of ``preferences`` an engine has."""
-    preferences: tuple[str, ...] = ()
-    speed: float = 1.0
-    instructions: str | None = None
+PATIENCE_FACTOR, LEAST_PATIENCE_S = 3.0, 1.0
+"""An engine that broke off may take so many times as long to answer again as it took the first time, and at least this
+long: the user sits in silence meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,219 +45,298 @@ class Begin:
     voice: str
 
 
-@dataclass(slots=True)
-class _Pace:
-    """How fast audio comes, judged by its first second: later the ear sets the pace, through what it leaves unread."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An engine, or what was kept of it."""
 
-    began_s: float = 0.0
-    first_s: float | None = None
-    value: float | None = None
-    """Times real time; None while too little has come."""
-
-    def add(self, received_s: float, now_s: float) -> None:
-        """So much has come by now."""
-        if self.first_s is None:
-            self.began_s, self.first_s = now_s, received_s
-        elif received_s - self.first_s >= PACE_LEAST_S and received_s <= PACE_MOST_S:
-            self.value = (received_s - self.first_s) / max(now_s - self.began_s, 1e-4)
+    engine: SpeechEngine
+    kept: SpeechStream | None = None
 
 
 @dataclass(slots=True)
-class _Received:
-    """What has come of one request."""
+class _Line:
+    """How far a line has come."""
 
-    frames: int = 0
-    format: PcmFormat | None = None
-    marks: Sequence[WordMark] = ()
-    pace: _Pace = field(default_factory=_Pace)
+    text: str
+    start: int = 0
+    """Where in it the rendition begins that is under way."""
+    earlier: Reception | None = None
+    """The furthest that rendition has come before."""
+    received: Reception | None = None
+    """What comes of it now."""
+    splice: Splice | None = None
+    asked: int = 0
+    """How often the engine whose turn it is has been asked."""
 
     @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return self.format.seconds(self.frames) if self.format is not None else 0.0
+    def furthest(self) -> Reception | None:
+        """Whatever came furthest."""
+        tried = [reception for reception in (self.earlier, self.received) if reception is not None]
+        return max(tried, key=lambda reception: reception.seconds, default=None)
 
-    def spoken_chars(self, text: str, speed: float) -> int:
-        """How much of ``text`` these frames speak for sure: where an engine does not say, a slow one is assumed."""
-        return spoken_chars(Run(text, 0.0, self.marks), self.seconds, speed=speed * SLOW_SPEECH)
+    def begin_again(self) -> None:
+        """The same rendition is asked for anew."""
+        self.earlier, self.received = self.furthest, None
+        if self.splice is not None:
+            self.splice.restart()
+
+    def go_on_from_the_word(self) -> bytes:
+        """Another rendition goes on, of the text from the last word on. Returns what was held back, fading."""
+        if (furthest := self.furthest) is not None:
+            self.start += furthest.spoken_chars
+        self.earlier = self.received = None
+        splice, self.splice = self.splice, None
+        return splice.break_off() if splice is not None else b""
 
 
-@dataclass(slots=True)
+class _AnotherRendition(Exception):
+    """An engine that might have gone on with what another one sent says it differently."""
+
+
 class Rendering:
     """Renders the lines of one utterance.
 
     Args:
-        roster: Whom to ask.
-        manner: How to say it.
+        casting: Whom to ask, and for what.
         trail: Told what happens.
+        metrics: Told what is measured.
+        phrases: What was kept of what is said often, if anything is.
         streaming: Whether frames are passed on while audio arrives, or when all of a line is there.
     """
 
-    roster: Roster
-    manner: Manner
-    trail: Trail
-    streaming: bool = True
-    notes: list[str] = field(default_factory=list)
-    """What the user should know, one sentence each."""
-    decode_errors: int = 0
-    """Damaged stretches that were skipped or concealed."""
-    _passed_over: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        casting: Casting,
+        trail: Trail,
+        metrics: Metrics,
+        *,
+        phrases: Phrases | None = None,
+        streaming: bool = True,
+    ) -> None:
+        self._casting = casting
+        self._roster = casting.roster
+        self._trail = trail
+        self._metrics = metrics
+        self._phrases = phrases
+        self._streaming = streaming
+        self._passed_over: list[str] = []
+        self.notes: list[str] = []
+        """What the user should know, one sentence each."""
 
     def expected_format(self) -> PcmFormat:
         """What the first frames will most likely be."""
-        return self._order()[0].expected_format
+        return self._casting.order()[0].expected_format
 
     def prebuffer_s(self, most_s: float) -> float:
         """How much of them to collect before sound starts."""
-        return self.roster.prebuffer_s(self._order()[0], most_s)
+        return self._roster.prebuffer_s(self._casting.order()[0], most_s)
 
     async def render(self, text: str) -> AsyncGenerator[Begin | bytes, None]:
-        """The frames of ``text``: a ``Begin`` whenever an engine starts, then whole frames.
+        """The frames of ``text``: a ``Begin`` whenever a stretch of sound starts, then whole frames.
 
         Raises:
             UnknownVoice: Nobody has the voice that was asked for.
             EngineError: Nobody could speak it, or the rest of it.
             CodecError: What the only engine sent cannot be played.
         """
-        engines, problems = deque(self._order()), list[VoiceError]()
-        start, earlier = 0, _Received()
-        while engines and not self._voice_is_wrong(engines[0], problems):
-            engine, voice, received = engines[0], self._voice_for(engines[0]), _Received()
+        line, problems = _Line(text), list[VoiceError]()
+        sources = deque(await self._sources(text))
+        while sources and not self._casting.voice_is_wrong(sources[0].engine, problems):
+            source = sources[0]
+            voice = self._casting.voice_for(source.engine)
             try:
-                async with aclosing(self._attempt(engine, text, start, earlier, received)) as pieces:
+                async with aclosing(self._attempt(source, line)) as pieces:
                     async for piece in pieces:
                         yield piece
                 return
+            except _AnotherRendition:
+                if fading := line.go_on_from_the_word():
+                    yield fading
+                continue
             except UnknownVoice as exc:
-                if self.manner.voice is None and self._voice_for(engine) != voice:
+                if self._casting.manner.voice is None and self._casting.voice_for(source.engine) != voice:
                     continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
                 problem: VoiceError = exc
             except (EngineError, CodecError) as exc:
-                self._tell_failure(engine, exc)
-                if received.frames and not earlier.frames:
-                    earlier = received
+                self._tell_failure(source, exc)
+                if line.asked == 1 and line.received is not None and line.received.frames:
+                    line.begin_again()
                     continue
-                self.roster.failed(engine, exc)
+                self._roster.failed(source.engine, exc)
                 problem = exc
             problems.append(problem)
-            furthest = max(earlier, received, key=lambda tried: tried.seconds)
-            start += furthest.spoken_chars(text[start:], self.manner.speed)
-            earlier = _Received()
-            engines.popleft()
-            self._pass_on(engine, problem, engines)
-        raise _nobody(problems)
+            sources.popleft()
+            if fading := self._hand_over(line, source, voice, sources):
+                yield fading
+            self._pass_on(source, problem, sources)
+        raise nobody(problems)
 
-    # --- whom to ask -------------------------------------------------------------------------------------------
+    def _hand_over(self, line: _Line, source: _Source, voice: str | None, successors: Sequence[_Source]) -> bytes:
+        """The next engine takes over: in the same rendition if that is possible. Returns what fades out if not."""
+        line.asked = 0
+        engine, other = source.engine, successors[0].engine if successors else source.engine
+        # Two servers with the same model and voice may say it in the very same way.
+        alike = other is not engine and engine.model == other.model and engine.is_remote and other.is_remote
+        begun = line.furthest is not None and line.furthest.frames > 0
+        if begun and alike and voice is not None and self._casting.voice_for(other) == voice:
+            line.begin_again()
+            return b""
+        return line.go_on_from_the_word()
 
-    def _order(self) -> list[SpeechEngine]:
-        """The engines to ask: those that may have the voice first, the others as a last resort."""
-        candidates = self.roster.candidates()
-        wanted = self.manner.voice
-        if wanted is None:
-            return candidates
-        # Judged over all of them: one that is resting may have the voice, and then a stand-in is better than an error.
-        if all(engine.knows_voice(wanted) is False for engine in self.roster.engines):
-            raise UnknownVoice(f"No engine has a voice named {wanted!r}.")
-        able = [engine for engine in candidates if engine.knows_voice(wanted) is not False]
-        return able + [engine for engine in candidates if engine not in able]
-
-    def _voice_is_wrong(self, engine: SpeechEngine, problems: list[VoiceError]) -> bool:
-        """Whether the voice is simply not to be had: a stand-in is for engines that fail, not for a wrong name."""
-        wanted = self.manner.voice
-        refused = bool(problems) and all(isinstance(problem, UnknownVoice) for problem in problems)
-        return refused and wanted is not None and engine.knows_voice(wanted) is False
-
-    def _voice_for(self, engine: SpeechEngine) -> str | None:
-        wanted = self.manner.voice
-        if wanted is not None:
-            return wanted if engine.knows_voice(wanted) is not False else None
-        return next((name for name in self.manner.preferences if engine.knows_voice(name) is not False), None)
+    async def _sources(self, text: str) -> list[_Source]:
+        """Whom to ask, in order. A phrase that is at hand comes first: it needs nobody to be awake."""
+        sources = [_Source(engine) for engine in self._casting.order()]
+        if self._phrases is not None:
+            for engine in self._casting.preferred():
+                kept = await self._phrases.find(engine, self._casting.request(engine, text))
+                if kept is not None:
+                    return [_Source(engine, kept), *sources]
+        return sources
 
     # --- one attempt -------------------------------------------------------------------------------------------
 
-    async def _attempt(
-        self, engine: SpeechEngine, text: str, start: int, earlier: _Received, received: _Received
-    ) -> AsyncGenerator[Begin | bytes, None]:
-        """Ask one engine for the line from ``start`` on, and pass on what comes after what came ``earlier``."""
-        request = SpeechRequest(text[start:], self._voice_for(engine), self.manner.speed, self.manner.instructions)
-        self.trail.event(EventType.TTS_REQUEST, {"engine": engine.name, "chars": len(request.text)})
-        stream = await engine.open(request)
+    async def _attempt(self, source: _Source, line: _Line) -> AsyncGenerator[Begin | bytes, None]:
+        """Have the line spoken from where it stands, and pass on what comes after what came earlier."""
+        request = self._casting.request(source.engine, line.text[line.start :])
+        line.asked += 1
+        deadline_s = self._deadline(line.earlier) if line.asked > 1 else None
+        resumes = int(line.asked > 1)
+        stream, line.received = None, self._asked(source, request, again=line.earlier is not None)
         try:
-            begun = False
-            async with aclosing(self._frames(engine, stream, request.text, received)) as blocks:
-                async for block in blocks:
-                    assert received.format is not None
-                    # The same shape as before: the same stretch of sound goes on, and needs no new beginning.
-                    if not begun and received.format != earlier.format:
-                        said = earlier.spoken_chars(request.text, self.manner.speed)
-                        yield Begin(
-                            start + said, received.format, stream.word_marks, stream.engine, stream.model, stream.voice
-                        )
-                    if not begun:
-                        self._spoke(engine, stream)
-                    begun = True
-                    received.pace.add(received.seconds, self.roster.clock.now())
-                    if fresh := _after(block, earlier, received):
+            async with _until(deadline_s, source.engine):
+                stream = await self._open(source, request, line)
+            async with aclosing(self._frames(source, stream, line.received)) as blocks:
+                async with _until(deadline_s, source.engine):
+                    block = await self._opening(blocks, line)
+                if block:
+                    async for piece in self._beginning(source, stream, line):
+                        yield piece
+                while block:
+                    assert line.splice is not None
+                    if fresh := line.splice.push(block):
+                        self._metrics.resumes += resumes
+                        resumes = 0
                         yield fresh
-            self.roster.worked(engine)
-            if (pace := received.pace.value) is not None:
-                self.roster.came_at(engine, pace)
+                    block = await anext(blocks, b"")
+            if line.splice is not None and (rest := line.splice.end()):
+                yield rest
+            self._came_to_its_end(source, line.received)
         finally:
-            await asyncio.shield(stream.aclose())
+            self._account(source, line.received)
+            if stream is not None:
+                await asyncio.shield(stream.aclose())
 
-    async def _frames(
-        self, engine: SpeechEngine, stream: SpeechStream, text: str, received: _Received
-    ) -> AsyncGenerator[bytes, None]:
-        """The stream's bytes as whole frames, with the format set on ``received`` before the first of them."""
-        received.marks = stream.word_marks
-        blocks = aiter(stream)
-        head = await self._head(stream, blocks)
-        decoder = choose_decoder(head, stream.media_type, stream.encoding, stream.pcm_format or engine.expected_format)
-        if not self.streaming:
-            decoder = WholeFileDecoder(decoder)
-        try:
-            block: bytes | None = head
-            while block is not None:
-                if frames := decoder.decode(block):
-                    yield _count(frames, decoder.format, received)
-                    self._bound(stream, text, received)
-                block = await anext(blocks, None)
-            # In a thread: where all of it was collected, all of it is decoded now.
-            if rest := await asyncio.to_thread(decoder.flush):
-                yield _count(rest, decoder.format, received)
-            if not received.frames and _has_words(text):
-                raise EngineError(f"{stream.engine} sent no audio.")
-        finally:
-            self._note_damage(stream, decoder.decode_errors)
+    async def _opening(self, blocks: AsyncIterator[bytes], line: _Line) -> bytes:
+        """The first frames: where another engine broke off, enough of them to tell that this is the same rendition.
 
-    async def _head(self, stream: SpeechStream, blocks: AsyncIterator[bytes]) -> bytes:
-        """The first bytes, enough of them to tell what they are."""
-        head = b""
-        while undecided(head, stream.media_type, stream.encoding):
-            block = await anext(blocks, None)
-            if block is None:
+        Raises:
+            _AnotherRendition: It is not.
+        """
+        opening = await anext(blocks, b"")
+        if line.earlier is None or line.asked > 1:
+            return opening
+        assert line.received is not None
+        while (alike := line.received.opens_like(line.earlier)) is None:
+            block = await anext(blocks, b"")
+            if not block:
                 break
-            if not head:
-                self.trail.event(EventType.TTS_FIRST_BYTE, {"engine": stream.engine})
-            head += block
-        return head
+            opening += block
+        if not alike:
+            raise _AnotherRendition
+        return opening
+
+    def _asked(self, source: _Source, request: SpeechRequest, *, again: bool) -> Reception:
+        data: dict[str, object] = {"engine": source.engine.name, "chars": len(request.text)}
+        if again:
+            data["again"] = True
+        if source.kept is not None:
+            data["cached"] = True
+        self._trail.event(EventType.TTS_REQUEST, data)
+        now_s = self._roster.clock.now()
+        if self._metrics.first.request_s is None:
+            self._metrics.first.request_s = now_s
+        return Reception(request.text, request.speed, now_s)
+
+    async def _open(self, source: _Source, request: SpeechRequest, line: _Line) -> SpeechStream:
+        if source.kept is not None:
+            return source.kept
+        stream = await source.engine.open(request)
+        if self._phrases is not None and line.start == 0:
+            return self._phrases.keeping(source.engine, request, stream)
+        return stream
+
+    def _frames(self, source: _Source, stream: SpeechStream, received: Reception) -> AsyncGenerator[bytes, None]:
+        def tell_first_byte() -> None:
+            self._trail.event(EventType.TTS_FIRST_BYTE, {"engine": stream.engine})
+
+        receiver = Receiver(
+            stream,
+            source.engine.expected_format,
+            received,
+            self._roster.clock,
+            tell_first_byte,
+            streaming=self._streaming,
+        )
+        return receiver.frames()
+
+    async def _beginning(
+        self, source: _Source, stream: SpeechStream, line: _Line
+    ) -> AsyncGenerator[Begin | bytes, None]:
+        """The first frames are there: say what they are, unless they go on with the stretch of sound before them."""
+        received, earlier = line.received, line.earlier
+        assert received is not None and received.format is not None
+        self._spoke(source.engine, stream)
+        first = self._metrics.first
+        if first.frame_s is None:
+            first.byte_s, first.frame_s, first.connect_s = received.byte_s, received.frame_s, stream.connect_s
+        if line.splice is not None and line.splice.format == received.format:
+            return
+        if line.splice is not None:
+            yield line.splice.break_off()
+        line.splice = Splice(received.format, skip_s=earlier.seconds if earlier is not None else 0.0)
+        said = earlier.spoken_chars if earlier is not None else 0
+        yield Begin(line.start + said, received.format, stream.word_marks, stream.engine, stream.model, stream.voice)
+
+    def _came_to_its_end(self, source: _Source, received: Reception) -> None:
+        if source.kept is not None:
+            self._metrics.kept += 1
+            return
+        self._roster.worked(source.engine)
+        self._roster.came(source.engine, received.arrivals)
+
+    def _account(self, source: _Source, received: Reception) -> None:
+        """Whatever became of it, it came."""
+        metrics = self._metrics
+        if received.frames:
+            metrics.requests += 1
+        metrics.received_s += received.seconds
+        metrics.decode_s += received.decode_s
+        metrics.decode_errors += received.decode_errors
+        if received.arrivals.pace is not None and source.kept is None:
+            metrics.paces.append(received.arrivals.pace)
+        if received.decode_errors:
+            self.note(f"{source.engine.name} sent damaged audio; what could be decoded was played.")
+
+    def _deadline(self, earlier: Reception | None) -> float | None:
+        """By when an engine must have gone on that broke off, on the event loop's clock; None before that."""
+        if earlier is None:
+            return None
+        answer_s = (earlier.byte_s or earlier.asked_s) - earlier.asked_s
+        return asyncio.get_running_loop().time() + max(LEAST_PATIENCE_S, PATIENCE_FACTOR * answer_s)
 
     # --- what went wrong ---------------------------------------------------------------------------------------
 
-    def _bound(self, stream: SpeechStream, text: str, received: _Received) -> None:
-        """No sentence lasts for ever, whatever a server sends."""
-        most_s = LEAST_BOUND_S + BOUND_FACTOR * expected_seconds(len(text), speed=self.manner.speed)
-        if received.seconds > most_s:
-            raise EngineError(f"{stream.engine} sent {received.seconds:.0f} s of audio for {len(text)} characters.")
+    def _tell_failure(self, source: _Source, exc: VoiceError) -> None:
+        self._trail.event(EventType.TTS_ERROR, {"engine": source.engine.name, "code": exc.code, "message": exc.message})
 
-    def _tell_failure(self, engine: SpeechEngine, exc: VoiceError) -> None:
-        self.trail.event(EventType.TTS_ERROR, {"engine": engine.name, "code": exc.code, "message": exc.message})
-
-    def _pass_on(self, engine: SpeechEngine, problem: VoiceError, successors: Sequence[SpeechEngine]) -> None:
+    def _pass_on(self, source: _Source, problem: VoiceError, successors: Sequence[_Source]) -> None:
         self._passed_over.append(problem.message)
         if successors:
-            self.trail.event(
+            self._metrics.switches += 1
+            to = successors[0].engine.name
+            self._trail.event(
                 EventType.PROVIDER_SWITCH,
-                {"from": engine.name, "to": successors[0].name, "reason": problem.code, "message": problem.message},
+                {"from": source.engine.name, "to": to, "reason": problem.code, "message": problem.message},
             )
 
     def _spoke(self, engine: SpeechEngine, stream: SpeechStream) -> None:
@@ -277,14 +344,9 @@ class Rendering:
         if self._passed_over:
             self.note(" ".join((*dict.fromkeys(self._passed_over), f"{stream.engine} spoke instead.")))
             self._passed_over.clear()
-        wanted = self.manner.voice
-        if wanted is not None and engine.knows_voice(wanted) is False:
+        if not self._casting.has_voice(engine):
+            wanted = self._casting.manner.voice
             self.note(f"The voice {wanted} is not available on {stream.engine}; {stream.voice} spoke.")
-
-    def _note_damage(self, stream: SpeechStream, errors: int) -> None:
-        if errors:
-            self.decode_errors += errors
-            self.note(f"{stream.engine} sent damaged audio; what could be decoded was played.")
 
     def note(self, sentence: str) -> None:
         """Add to what the user should know; what is known already is not said again."""
@@ -292,28 +354,18 @@ class Rendering:
             self.notes.append(sentence)
 
 
-def _count(frames: bytes, fmt: PcmFormat | None, received: _Received) -> bytes:
-    assert fmt is not None
-    if fmt.channels > MOST_CHANNELS:
-        frames, fmt = downmix(frames, fmt.channels), PcmFormat(fmt.rate_hz, 1)
-    received.format = fmt
-    received.frames += fmt.frames(len(frames))
-    return frames
+@asynccontextmanager
+async def _until(deadline_s: float | None, engine: SpeechEngine) -> AsyncGenerator[None, None]:
+    """Bound what is done inside by a moment of the event loop's clock; None bounds nothing.
 
-
-def _after(block: bytes, earlier: _Received, received: _Received) -> bytes:
-    """What of the newest block lies behind what came earlier."""
-    assert received.format is not None
-    fresh_frames = received.frames - received.format.frames_in(earlier.seconds)
-    size = fresh_frames * received.format.frame_bytes
-    return block if size >= len(block) else block[len(block) - max(0, size) :]
-
-
-def _has_words(text: str) -> bool:
-    return any(char.isalnum() for char in text)
-
-
-def _nobody(problems: list[VoiceError]) -> VoiceError:
-    if len(problems) == 1 or all(isinstance(problem, UnknownVoice) for problem in problems):
-        return problems[0]
-    return AllEnginesFailed(" ".join(dict.fromkeys(problem.message for problem in problems)))
+    Raises:
+        EngineStalled: It took longer.
+    """
+    limit = asyncio.timeout_at(deadline_s)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as exc:
+        if not limit.expired():
+            raise
+        raise EngineStalled(f"{engine.name} broke off, was asked again and did not answer in time.") from exc

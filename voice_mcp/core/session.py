@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voice_mcp.clock import Clock
-from voice_mcp.core.rendering import Manner
+from voice_mcp.core.casting import Manner
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed

@@ -13,18 +13,25 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from voice_mcp.core.casting import Casting, Manner
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
+from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
-from voice_mcp.core.rendering import Begin, Manner, Rendering
+from voice_mcp.core.rendering import Begin, Rendering
 from voice_mcp.core.script import Line, Script
+from voice_mcp.core.seating import Seating
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.core.utterance import Archive, Utterance
 from voice_mcp.errors import SpeechCutOff, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener, Speakers
 from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
+
+if TYPE_CHECKING:
+    from voice_mcp.core.phrases import Phrases
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +56,16 @@ class Spoken:
     """Only when interrupted."""
     audio_path: Path | None = None
     note: str | None = None
+    metrics: Metrics | None = None
+    """What was measured; None when it has not been spoken."""
 
 
 @dataclass(slots=True)
 class _Heard:
     """What the audio process has reported so far."""
 
-    first_heard_at_s: float | None = None
     seconds: float = 0.0
     """Seconds played."""
-    underruns: int = 0
     backend: str = ""
 
 
@@ -79,13 +86,23 @@ class Speaker:
         speakers: Where sound goes.
         archive: Where records go.
         output: A device, a file, or whichever there is.
+        phrases: What is kept of what is said often, if anything is.
     """
 
-    def __init__(self, roster: Roster, speakers: Speakers, archive: Archive, output: OutputChoice) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        speakers: Speakers,
+        archive: Archive,
+        output: OutputChoice,
+        phrases: Phrases | None = None,
+    ) -> None:
         self.roster = roster
         self.speakers = speakers
         self.archive = archive
         self.output = output
+        self.phrases = phrases
+        self.seating = Seating(output.pan)
         self.floor = Floor()
         self.current: Speech | None = None
         """Who has the floor."""
@@ -154,8 +171,22 @@ class Speech:
         self._utterance = utterance
         self._arrived_s = arrived_s
         self._progress = progress
-        self._rendering = Rendering(speaker.roster, manner, utterance, streaming=speaker.output.streaming)
-        self._outlet = Outlet(speaker.speakers, speaker.output, utterance, self._take_event, self._rendering.note)
+        self._metrics = Metrics(FirstSound(arrived_s, ready_s=speaker.roster.clock.now()))
+        self._rendering = Rendering(
+            Casting(speaker.roster, manner),
+            utterance,
+            self._metrics,
+            phrases=speaker.phrases,
+            streaming=speaker.output.streaming,
+        )
+        self._outlet = Outlet(
+            speaker.speakers,
+            speaker.output,
+            utterance,
+            self._take_event,
+            self._rendering.note,
+            pan=speaker.seating.pan(utterance.conversation_id),
+        )
         self._stretches: list[_Stretch] = []
         self._shown = 0
         self._heard = _Heard()
@@ -223,6 +254,7 @@ class Speech:
 
     async def _hold_the_floor(self) -> VoiceError | None:
         self._speaker.current = self
+        self._metrics.first.floor_s = self._speaker.roster.clock.now()
         self._utterance.event(EventType.FLOOR_ACQUIRED)
         try:
             return await self._perform()
@@ -256,9 +288,11 @@ class Speech:
     def _ending(self) -> dict[str, object]:
         return {
             "duration_s": round(self._heard.seconds, 3),
-            "underruns": self._heard.underruns,
-            "decode_errors": self._rendering.decode_errors,
             "interrupted": self._stopping,
+            "engine": self._last.engine if self._last is not None else None,
+            "voice": self._last.voice if self._last is not None else None,
+            "output": self._heard.backend or None,
+            **self._metrics.as_data(),
         }
 
     async def _deliver(self) -> None:
@@ -303,23 +337,39 @@ class Speech:
         kind, data = event.type, {"at_s": round(event.heard_at_s - self._arrived_s, 4)}
         if kind is PlaybackEventType.OPENED:
             self._heard.backend = event.backend
-        elif kind is PlaybackEventType.STARTED and self._heard.first_heard_at_s is None:
-            self._heard.first_heard_at_s = event.heard_at_s
-            self._utterance.event(EventType.TTS_PLAYBACK_START, data, at_s=event.left_at_s)
-            self._show_progress()
+        elif kind is PlaybackEventType.STARTED:
+            self._take_first_sound(event, data)
         elif kind is PlaybackEventType.FIRST_AUDIO:
             self._utterance.event(EventType.TTS_FIRST_AUDIO, data, at_s=event.left_at_s)
         elif kind is PlaybackEventType.UNDERRUN:
-            self._heard.underruns += 1
+            self._metrics.underruns += 1
             self._utterance.event(EventType.TTS_UNDERRUN, {**data, "gap_s": event.gap_s}, at_s=event.left_at_s)
         elif kind is PlaybackEventType.RESUMED:
             self._utterance.event(EventType.TTS_RESUMED, {**data, "gap_s": event.gap_s}, at_s=event.left_at_s)
         elif kind is PlaybackEventType.LOST:
             self._utterance.event(EventType.DEVICE_LOST, {"message": event.message})
+        elif kind is PlaybackEventType.MOVED:
+            self._take_move(event)
+        elif kind is PlaybackEventType.ENDED:
+            self._metrics.inserted_s = event.inserted_s
+            self._metrics.buffer_mean_s, self._metrics.buffer_least_s = event.buffer_mean_s, event.buffer_least_s
         self._take_position(event)
 
+    def _take_first_sound(self, event: PlaybackEvent, data: dict[str, float]) -> None:
+        first = self._metrics.first
+        if first.heard_s is None:
+            first.left_s, first.heard_s = event.left_at_s, event.heard_at_s
+            self._utterance.event(EventType.TTS_PLAYBACK_START, data, at_s=event.left_at_s)
+            self._show_progress()
+
+    def _take_move(self, event: PlaybackEvent) -> None:
+        self._heard.backend = event.backend
+        self._metrics.device_changes += 1
+        self._utterance.event(EventType.DEVICE_CHANGED, {"output": event.backend, "gap_s": round(event.gap_s, 3)})
+        self._rendering.note(f"The sound device was gone for {event.gap_s:.1f} s; nothing was left out.")
+
     def _take_position(self, event: PlaybackEvent) -> None:
-        if event.type is PlaybackEventType.OPENED:
+        if event.type in (PlaybackEventType.OPENED, PlaybackEventType.MOVED):
             return
         frames = event.heard_frames if event.type is PlaybackEventType.ENDED else event.frames
         self._heard.seconds = self._outlet.seconds(frames)
@@ -371,7 +421,7 @@ class Speech:
             "voice": spoken.voice,
             "ttfa_ms": spoken.ttfa_ms,
             "underruns": spoken.underruns,
-            "decode_errors": self._rendering.decode_errors,
+            "decode_errors": self._metrics.decode_errors,
             "speed": self._manner.speed,
             "output": self._heard.backend or None,
             **self._outlet.shape(),
@@ -383,7 +433,6 @@ class Speech:
         self._utterance.record(self._script.undivided(), spoken.duration_s, metadata)
 
     def _spoken(self, heard: str | None, unheard: str | None) -> Spoken:
-        first_s = self._heard.first_heard_at_s
         saved = self._heard.backend == "file"
         status = SpeechStatus.SAVED if saved else SpeechStatus.COMPLETED
         return Spoken(
@@ -391,13 +440,14 @@ class Speech:
             conversation_id=self._utterance.conversation_id,
             utterance_id=self.utterance_id,
             duration_s=round(self._heard.seconds, 3),
-            ttfa_ms=round((first_s - self._arrived_s) * 1000, 1) if first_s is not None else None,
-            underruns=self._heard.underruns,
+            ttfa_ms=self._metrics.first.total_ms,
+            underruns=self._metrics.underruns,
             voice=self._last.voice if self._last is not None else None,
             engine=self._last.engine if self._last is not None else None,
             heard=heard,
             unheard=unheard,
             audio_path=self._utterance.audio_path,
+            metrics=self._metrics,
         )
 
     def _divide(self) -> tuple[str, str]:

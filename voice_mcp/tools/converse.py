@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field
 
-from voice_mcp.core.rendering import Manner
+from voice_mcp.core.casting import Manner
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired, cast
 
 from mcp.types import CallToolResult, TextContent
 from typing_extensions import TypedDict  # pydantic cannot read the one of typing before Python 3.12
 
+from voice_mcp.core.metrics import Metrics
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import SpeechCutOff, VoiceError
+
+
+class SpeakMetrics(TypedDict, total=False):
+    """What was measured; what is zero or does not apply is left out."""
+
+    ttfa: dict[str, float]
+    inserted_s: float
+    buffer_mean_ms: float
+    buffer_least_ms: float
+    pace: float
+    decode_ms_per_s: float
+    decode_errors: int
+    resumes: int
+    switches: int
+    device_changes: int
+    cached: bool
 
 
 class SpeakResult(TypedDict):
@@ -26,6 +43,7 @@ class SpeakResult(TypedDict):
     unheard: NotRequired[str]
     audio_path: NotRequired[str]
     note: NotRequired[str]
+    metrics: NotRequired[SpeakMetrics]
 
 
 class ConverseResult(TypedDict):
@@ -61,7 +79,15 @@ def speak_result(spoken: Spoken, notes: list[str]) -> SpeakResult:
         result["audio_path"] = str(spoken.audio_path)
     if said := " ".join([*filter(None, [spoken.note]), *notes]):
         result["note"] = said
+    if spoken.metrics is not None:
+        result["metrics"] = _metrics(spoken.metrics)
     return result
+
+
+def _metrics(metrics: Metrics) -> SpeakMetrics:
+    data = metrics.as_data()
+    data["ttfa"] = {stage: ms for stage, ms in (data["ttfa"] or {}).items() if ms}
+    return cast(SpeakMetrics, {name: value for name in SpeakMetrics.__annotations__ if (value := data[name])})
 
 
 def speak_line(result: SpeakResult) -> str:

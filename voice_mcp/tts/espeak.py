@@ -67,6 +67,14 @@ class EspeakEngine:
         return _NAME
 
     @property
+    def model(self) -> str:
+        return ""
+
+    @property
+    def is_remote(self) -> bool:
+        return False
+
+    @property
     def expected_format(self) -> PcmFormat:
         return PcmFormat(rate_hz=22_050, channels=1)
 
@@ -96,6 +104,9 @@ class EspeakEngine:
         stream = EspeakStream(installed.library, self._worker, request, voice)
         self._streams.add(stream)
         return stream
+
+    async def check(self) -> None:
+        await self.voices()
 
     async def voices(self) -> list[Voice]:
         """Every voice; each also takes a variant, as in ``en-us+f3``, ``de+klatt`` or ``fr-fr+whisper``."""

@@ -58,6 +58,14 @@ class ToneEngine:
         return _NAME
 
     @property
+    def model(self) -> str:
+        return ""
+
+    @property
+    def is_remote(self) -> bool:
+        return False
+
+    @property
     def expected_format(self) -> PcmFormat:
         return _FORMAT
 
@@ -69,6 +77,9 @@ class ToneEngine:
         if voice not in _DESCRIPTIONS:
             raise UnknownVoice(f"tone has no voice {request.voice!r}.", hint="Use sine or square.")
         return ToneStream(request, voice, self._pace)
+
+    async def check(self) -> None:
+        """It always can."""
 
     async def voices(self) -> list[Voice]:
         return [Voice(name, _NAME, description=text) for name, text in _DESCRIPTIONS.items()]

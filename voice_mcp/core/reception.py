@@ -1,0 +1,173 @@
+"""One request's audio while it comes: bytes in, whole frames out, and what there is to know of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from voice_mcp.audio.downmix import downmix
+from voice_mcp.clock import Clock
+from voice_mcp.codecs.detect import choose_decoder, undecided
+from voice_mcp.codecs.whole import WholeFileDecoder
+from voice_mcp.core.arrivals import Arrivals
+from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
+from voice_mcp.errors import EngineError
+from voice_mcp.protocols import Decoder, SpeechStream
+from voice_mcp.types import PcmFormat, WordMark
+
+MOST_CHANNELS = 2
+"""Every device has two; speech in more is mixed down."""
+SLOW_SPEECH = 0.6
+"""The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
+OPENING_S = 0.25
+"""Of the audio's beginning so much is remembered: no two renditions that differ have as much in common."""
+BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
+"""A line may last so many times as long as expected, and this many seconds more."""
+
+
+@dataclass(slots=True)
+class Reception:
+    """What has come of one request for ``text``, which is spoken at ``speed``."""
+
+    text: str
+    speed: float
+    asked_s: float
+    """When it was asked for, on the clock of ``Clock.now``."""
+    byte_s: float | None = None
+    """When its first bytes came."""
+    frame_s: float | None = None
+    """When they had become frames."""
+    frames: int = 0
+    format: PcmFormat | None = None
+    """Set before the first frames are given out."""
+    marks: Sequence[WordMark] = ()
+    opening: bytes = b""
+    """The first ``OPENING_S`` seconds of the frames, as far as they have come."""
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    decode_s: float = 0.0
+    decode_errors: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long what came lasts."""
+        return self.format.seconds(self.frames) if self.format is not None else 0.0
+
+    @property
+    def spoken_chars(self) -> int:
+        """How much of the text is spoken for sure: where an engine does not say, a slow one is assumed."""
+        return spoken_chars(Run(self.text, 0.0, self.marks), self.seconds, speed=self.speed * SLOW_SPEECH)
+
+    def opens_like(self, other: Reception) -> bool | None:
+        """Whether this is the same rendition as ``other``, to the bit; None while too little has come to tell."""
+        size = min(len(self.opening), len(other.opening))
+        if self.format != other.format or self.opening[:size] != other.opening[:size]:
+            return False
+        return True if size == len(other.opening) else None
+
+    @property
+    def most_s(self) -> float:
+        """No sentence lasts longer, whatever a server sends."""
+        return LEAST_BOUND_S + BOUND_FACTOR * expected_seconds(len(self.text), speed=self.speed)
+
+
+class Receiver:
+    """Takes one stream.
+
+    Args:
+        stream: What comes.
+        expected: What its bytes are if nobody says otherwise.
+        reception: Where to keep what there is to know.
+        clock: What time is told by.
+        on_first_byte: Called when something has come.
+        streaming: Whether frames are given out while bytes come, or when all have.
+    """
+
+    def __init__(
+        self,
+        stream: SpeechStream,
+        expected: PcmFormat,
+        reception: Reception,
+        clock: Clock,
+        on_first_byte: Callable[[], None],
+        *,
+        streaming: bool,
+    ) -> None:
+        self._stream = stream
+        self._expected = expected
+        self._reception = reception
+        self._clock = clock
+        self._on_first_byte = on_first_byte
+        self._streaming = streaming
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """Whole frames, in order.
+
+        Raises:
+            EngineError: The stream failed, or brought nothing, or far too much.
+            CodecError: Its bytes cannot be played.
+        """
+        reception = self._reception
+        reception.marks = self._stream.word_marks
+        blocks = aiter(self._stream)
+        head = await self._head(blocks)
+        decoder = self._decoder(head)
+        try:
+            block: bytes | None = head
+            while block is not None:
+                if frames := self._timed(decoder, block):
+                    yield self._count(frames, decoder)
+                block = await anext(blocks, None)
+            began_s = self._clock.now()
+            # In a thread: where all of it was collected, all of it is decoded now.
+            rest = await asyncio.to_thread(decoder.flush)
+            reception.decode_s += self._clock.now() - began_s
+            if rest:
+                yield self._count(rest, decoder)
+            if not reception.frames and any(char.isalnum() for char in reception.text):
+                raise EngineError(f"{self._stream.engine} sent no audio.")
+        finally:
+            reception.decode_errors = decoder.decode_errors
+
+    async def _head(self, blocks: AsyncIterator[bytes]) -> bytes:
+        """The first bytes, enough of them to tell what they are."""
+        head = b""
+        while undecided(head, self._stream.media_type, self._stream.encoding):
+            block = await anext(blocks, None)
+            if block is None:
+                break
+            if block and self._reception.byte_s is None:
+                self._reception.byte_s = self._clock.now()
+                self._on_first_byte()
+            head += block
+        return head
+
+    def _decoder(self, head: bytes) -> Decoder:
+        stream = self._stream
+        decoder = choose_decoder(head, stream.media_type, stream.encoding, stream.pcm_format or self._expected)
+        return decoder if self._streaming else WholeFileDecoder(decoder)
+
+    def _timed(self, decoder: Decoder, block: bytes) -> bytes:
+        began_s = self._clock.now()
+        frames = decoder.decode(block)
+        self._reception.decode_s += self._clock.now() - began_s
+        return frames
+
+    def _count(self, frames: bytes, decoder: Decoder) -> bytes:
+        fmt, reception = decoder.format, self._reception
+        assert fmt is not None
+        if fmt.channels > MOST_CHANNELS:
+            frames, fmt = downmix(frames, fmt.channels), PcmFormat(fmt.rate_hz, 1)
+        reception.format = fmt
+        reception.frames += fmt.frames(len(frames))
+        if (missing := fmt.frames_in(OPENING_S) * fmt.frame_bytes - len(reception.opening)) > 0:
+            reception.opening += frames[:missing]
+        now_s = self._clock.now()
+        if reception.frame_s is None:
+            reception.frame_s = now_s
+        reception.arrivals.add(reception.seconds, now_s)
+        if reception.seconds > reception.most_s:
+            raise EngineError(
+                f"{self._stream.engine} sent {reception.seconds:.0f} s of audio for {len(reception.text)} characters."
+            )
+        return frames

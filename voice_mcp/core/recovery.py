@@ -1,0 +1,73 @@
+"""Whether an engine that failed is back, found out by asking it, and not at the user's expense.
+
+Without this, the first words after a rest would wait for a server that may still not be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from voice_mcp.core.failover import Roster
+from voice_mcp.errors import EngineBusy, EngineRefused, VoiceError
+from voice_mcp.protocols import SpeechEngine
+
+CHECK_AFTER = 0.9
+"""The share of a rest after which an engine is looked at: when it ends, the answer is known."""
+ALIVE = (404, 405)
+"""How a server answers that is there and has nothing to look at."""
+
+
+class Recovery:
+    """Looks after engines that rest.
+
+    Args:
+        roster: Tells which do, and is told which are back.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._watches: dict[int, asyncio.Task[None]] = {}
+        roster.on_failure(self._look_after)
+
+    async def settled(self) -> None:
+        """Wait until nobody needs to be looked after."""
+        if self._watches:
+            await asyncio.wait(self._watches.values())
+
+    async def aclose(self) -> None:
+        """Look after nobody any more."""
+        for watch in self._watches.values():
+            watch.cancel()
+        await self.settled()
+
+    def _look_after(self, engine: SpeechEngine) -> None:
+        # An engine on this machine costs nothing to ask, so it is simply asked when its time has come.
+        if not engine.is_remote or id(engine) in self._watches:
+            return
+        watch = asyncio.create_task(self._watch(engine), name=f"recovery of {engine.name}")
+        self._watches[id(engine)] = watch
+        watch.add_done_callback(lambda _: self._watches.pop(id(engine)))
+
+    async def _watch(self, engine: SpeechEngine) -> None:
+        while (rest_s := self._roster.rests_for_s(engine)) > 0:
+            if _said_when(self._roster.last_error(engine)):
+                return  # to ask before it is time would only make it worse
+            await asyncio.sleep(rest_s * CHECK_AFTER)
+            if self._roster.rests_for_s(engine) > 0:
+                await self._check(engine)
+
+    async def _check(self, engine: SpeechEngine) -> None:
+        try:
+            await engine.check()
+        except EngineRefused as exc:
+            if exc.status not in ALIVE:
+                self._roster.failed(engine, exc)
+                return
+        except VoiceError as exc:
+            self._roster.failed(engine, exc)
+            return
+        self._roster.wake(engine)
+
+
+def _said_when(error: VoiceError | None) -> bool:
+    return isinstance(error, EngineBusy) and error.retry_after_s is not None
