@@ -71,11 +71,13 @@ async def _endpoint(endpoint: Endpoint, settings: Settings) -> Finding:
         return Finding((_left_alone(endpoint, settings),), works=False)
     client = SpeechClient(endpoint, stall_s=settings.stream_stall_timeout)
     try:
-        await client.check()
+        lists_models = await client.check()
     except EngineError as exc:
         return _trouble(endpoint, exc, is_all=settings.tts_engine == "openai")
     finally:
         await client.aclose()
+    if not lists_models:
+        return _no_models(endpoint)
     return Finding((Check("endpoint", State.OK, f"{endpoint.host} answers"),), works=True)
 
 
@@ -95,15 +97,18 @@ def _trouble(endpoint: Endpoint, exc: EngineError, *, is_all: bool) -> Finding:
         is_all: Whether there is no other voice to fall back on.
     """
     if isinstance(exc, EngineRefused) and exc.status in NOT_THERE:
-        detail, hint = (
-            f"{endpoint.host} answers, but lists no models.",
-            "If it does not speak, see that its URL ends in /v1.",
-        )
-        return Finding((Check("endpoint", State.WARNING, detail, hint),), works=True)
+        return _no_models(endpoint)
     if isinstance(exc, EngineBusy):
         return Finding((Check("endpoint", State.WARNING, exc.message, exc.hint),), works=True)
     broken = is_all or (isinstance(exc, EngineRefused) and exc.status in KEY_REFUSED)
     return Finding((Check("endpoint", State.BROKEN if broken else State.WARNING, exc.message, exc.hint),), works=False)
+
+
+def _no_models(endpoint: Endpoint) -> Finding:
+    """An endpoint that is there, and may speak: not every speech server lists its models, but every one with a typo."""
+    detail = f"{endpoint.host} answers, but lists no models."
+    hint = "If it does not speak, see that its URL ends in /v1."
+    return Finding((Check("endpoint", State.WARNING, detail, hint),), works=True)
 
 
 def _keys(settings: Settings) -> Check:

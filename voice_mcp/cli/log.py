@@ -24,7 +24,7 @@ SHORT_ID_CELLS = 8
 
 STYLES = {
     **dict.fromkeys(("TTS_ERROR", "DEVICE_LOST"), "bold red"),
-    **dict.fromkeys(("TTS_UNDERRUN", "PROVIDER_SWITCH", "TOOL_CANCELLED", "FLOOR_WAIT"), "yellow"),
+    **dict.fromkeys(("TTS_UNDERRUN", "PROVIDER_SWITCH", "DEVICE_CHANGED", "TOOL_CANCELLED", "FLOOR_WAIT"), "yellow"),
     **dict.fromkeys(("TTS_PLAYBACK_START", "TTS_PLAYBACK_END"), "green"),
 }
 

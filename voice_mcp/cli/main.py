@@ -17,6 +17,7 @@ from voice_mcp.cli.output import complain, tame_streams
 from voice_mcp.cli.settings import settings
 from voice_mcp.cli.speak import speak
 from voice_mcp.cli.speech_server import speech_server
+from voice_mcp.cli.stats import stats
 from voice_mcp.cli.voices import voices
 from voice_mcp.errors import VoiceError
 
@@ -52,7 +53,8 @@ def build_commands() -> typer.Typer:
         commands.command(rich_help_panel=SPEAKING)(command)
     for command in (doctor, voices, devices, settings):
         commands.command(rich_help_panel=LOOKING)(command)
-    commands.command(rich_help_panel=RECORDS)(log)
+    for command in (log, stats):
+        commands.command(rich_help_panel=RECORDS)(command)
     commands.add_typer(conversations(), name="conversations", rich_help_panel=RECORDS)
     return commands
 

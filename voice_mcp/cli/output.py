@@ -128,9 +128,9 @@ def local_time(timestamp: object) -> datetime | None:
     """A record's time on the clock of this place; None when it is none."""
     try:
         moment = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
-    except ValueError:
+        return moment.astimezone() if isinstance(moment, datetime) else None
+    except (ValueError, OverflowError):  # the last hours of the last year there is, seen from elsewhere
         return None
-    return moment.astimezone() if isinstance(moment, datetime) else None
 
 
 def minutes(moment: datetime | None) -> str:
