@@ -7,9 +7,11 @@ import logging
 from functools import partial
 
 from voice_mcp.clock import Clock, SystemClock
+from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
+from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
@@ -27,6 +29,7 @@ from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
 from voice_mcp.storage.journal import Journal
 from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
 from voice_mcp.storage.retention import remove_old
 from voice_mcp.tts.espeak import EspeakEngine
@@ -65,7 +68,7 @@ class App:
         self.conversations = ConversationLog(self.root.exchange_files(), self.journal)
         self.archive = _archive(self, events)
         self.engines = tuple(build_engines(settings))
-        self.link = AudioLink(link_config(settings))
+        self.link = AudioLink(link_config(settings), make_converter=Converter)
         output = OutputChoice(
             device=settings.audio_output != "file",
             file=settings.audio_output == "auto",
@@ -75,7 +78,9 @@ class App:
         )
         roster = Roster(self.engines, self.clock)
         self.recovery = Recovery(roster)
-        self.speaker = Speaker(roster, self.link, self.archive, output)
+        self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
+        phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
+        self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
@@ -133,6 +138,7 @@ class App:
     def _remove_old_records(self) -> None:
         settings = self.settings
         remove_old(self.root, self.root.event_files(settings.event_log_dir), settings.retention_days, self.clock.utc())
+        self._phrase_store.trim()  # the limit may be a lower one than last time
 
 
 async def serve(settings: Settings) -> None:
@@ -211,11 +217,14 @@ def link_config(settings: Settings) -> LinkConfig:
     return LinkConfig(
         backends=DEVICE_BACKENDS if choice == "auto" else (choice,),
         device=settings.output_device,
+        channels=settings.output_channels,
         policy=BufferPolicy(
             start_s=min(FIRST_PREBUFFER_S, most_s), rebuffer_s=2 * most_s, most_s=settings.stream_max_buffer
         ),
         ahead_s=settings.stream_max_buffer,
         block_bytes=settings.stream_chunk_size,
+        wake_s=settings.device_wake_ms / 1000,
+        device_wait_s=settings.device_wait_s,
     )
 
 
@@ -244,6 +253,11 @@ def _recordings(app: App) -> Recordings:
     from voice_mcp.codecs.recording_file import RecordingFile  # every encoder, which nobody else needs at the start
 
     return Recordings(app.root, app.journal, audio_format, partial(RecordingFile, audio_format=audio_format))
+
+
+def _recipe(engine: SpeechEngine) -> str | None:
+    """Phrases are kept of servers: an engine on this machine sounds as soon as a file does."""
+    return engine.recipe if isinstance(engine, OpenAIEngine) else None
 
 
 def _tell_all(sinks: tuple[EventSink, ...], event: Event) -> None:

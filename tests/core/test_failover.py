@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from voice_mcp.clock import ManualClock
-from voice_mcp.core.arrivals import Arrivals
 from voice_mcp.core.failover import FIRST_REST_S, LEAST_PREBUFFER_S, LONGEST_REST_S, Roster
 from voice_mcp.errors import EngineBusy, EngineError, EngineStalled, EngineUnreachable
 from voice_mcp.tts.tone import ToneEngine
@@ -118,10 +117,6 @@ class Server(ToneEngine):
         return True
 
 
-def came(pace: float, reserve_s: float = 0.0) -> Arrivals:
-    return Arrivals(pace=pace, reserve_s=reserve_s)
-
-
 def test_of_a_server_nobody_has_heard_as_much_is_collected_as_may_be() -> None:
     engine = Server()
 
@@ -137,11 +132,11 @@ def test_of_an_engine_on_this_machine_little_is_collected_from_the_first_word_on
 def test_little_is_collected_for_a_fast_engine_and_most_for_a_slow_one() -> None:
     engine = Server()
     roster = Roster([engine], ManualClock())
-    roster.came(engine, came(6.0))
+    roster.came(engine, 6.0, 0.0)
     assert roster.prebuffer_s(engine, 0.15) == LEAST_PREBUFFER_S
     assert roster.prebuffer_s(engine, 0.01) == 0.01
     for _ in range(8):
-        roster.came(engine, came(1.0))
+        roster.came(engine, 1.0, 0.0)
 
     assert roster.prebuffer_s(engine, 0.15) == 0.15
 
@@ -149,10 +144,10 @@ def test_little_is_collected_for_a_fast_engine_and_most_for_a_slow_one() -> None
 def test_what_a_server_needed_in_hand_is_collected_the_next_time_and_slowly_forgotten() -> None:
     engine = Server()
     roster = Roster([engine], ManualClock())
-    roster.came(engine, came(3.0, reserve_s=0.1))
+    roster.came(engine, 3.0, 0.1)
     collected = [roster.prebuffer_s(engine, 0.15)]
     for _ in range(12):
-        roster.came(engine, came(3.0, reserve_s=0.0))
+        roster.came(engine, 3.0, 0.0)
         collected.append(roster.prebuffer_s(engine, 0.15))
 
     assert collected[0] == pytest.approx(0.125)
@@ -164,16 +159,8 @@ def test_what_a_server_needed_in_hand_is_collected_the_next_time_and_slowly_forg
 def test_a_worse_call_is_believed_at_once() -> None:
     engine = Server()
     roster = Roster([engine], ManualClock())
-    roster.came(engine, came(3.0, reserve_s=0.0))
-    roster.came(engine, came(3.0, reserve_s=0.5))
-
-    assert roster.prebuffer_s(engine, 0.15) == 0.15
-
-
-def test_a_call_too_short_to_tell_changes_nothing() -> None:
-    engine = Server()
-    roster = Roster([engine], ManualClock())
-    roster.came(engine, Arrivals())
+    roster.came(engine, 3.0, 0.0)
+    roster.came(engine, 3.0, 0.5)
 
     assert roster.prebuffer_s(engine, 0.15) == 0.15
 
@@ -181,7 +168,7 @@ def test_a_call_too_short_to_tell_changes_nothing() -> None:
 def test_what_is_known_of_its_pace_outlives_a_success() -> None:
     engine = Server()
     roster = Roster([engine], ManualClock())
-    roster.came(engine, came(6.0))
+    roster.came(engine, 6.0, 0.0)
     roster.worked(engine)
 
     assert roster.prebuffer_s(engine, 0.15) == LEAST_PREBUFFER_S

@@ -38,8 +38,9 @@ async def say(house: App, message: str = WORDS) -> dict[str, Any]:
     async with Client(create_server(house)) as client:
         with anyio.fail_after(30):
             result = await client.call_tool("speak", {"message": message})
-    assert result.structured_content is not None
-    return result.structured_content
+    said: dict[str, Any] | None = result.structured_content
+    assert said is not None
+    return said
 
 
 def house_of(base_dir: Path, *endpoints: SpeechEndpoint, **given: Any) -> App:
@@ -49,7 +50,7 @@ def house_of(base_dir: Path, *endpoints: SpeechEndpoint, **given: Any) -> App:
 
 def heard(said: dict[str, Any]) -> bytes:
     with wave.open(said["audio_path"]) as saved:
-        return saved.readframes(saved.getnframes())
+        return bytes(saved.readframes(saved.getnframes()))
 
 
 async def test_a_second_server_that_says_the_same_goes_on_at_the_very_frame(
@@ -63,6 +64,7 @@ async def test_a_second_server_that_says_the_same_goes_on_at_the_very_frame(
     assert said["status"] == "saved"
     assert heard(said) == SENTENCE
     assert [exchange.text for exchange in second.speech] == [WORDS]
+    assert said["engine"] == second.host
     (switch,) = events.of(EventType.PROVIDER_SWITCH)
     assert (switch.data["from"], switch.data["to"]) == (first.host, second.host)
     assert switch.data["reason"] == "engine_stalled"
@@ -173,3 +175,13 @@ async def test_the_time_in_the_queue_is_told_apart(tmp_path: Path) -> None:
 
     assert first["ttfa"]["queue_ms"] < 1_000 * first["duration_s"] <= second["ttfa"]["queue_ms"] + 50
     assert second["ttfa_ms"] == pytest.approx(sum(second["ttfa"].values()), abs=0.5)
+
+
+async def test_a_voice_that_was_only_preferred_costs_an_engine_no_second_chance(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    speech_endpoint.then(Behaviour.refusing(400, "Voice 'verse' not found."), CUT)
+    said = await say(house_of(tmp_path, speech_endpoint, tts_voices=("verse", "alloy")))
+
+    assert heard(said) == SENTENCE
+    assert [exchange.json["voice"] for exchange in speech_endpoint.speech] == ["verse", "alloy", "alloy"]

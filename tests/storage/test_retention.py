@@ -9,6 +9,7 @@ import pytest
 
 from voice_mcp.errors import StorageError
 from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.phrase_store import phrase_folder
 from voice_mcp.storage.retention import remove_old
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -53,6 +54,15 @@ def test_old_recordings_transcripts_and_logs_go_and_young_ones_stay(root: DataRo
     ]
 
 
+def test_phrases_go_that_were_not_said_for_long_and_the_key_of_the_others_stays(root: DataRoot) -> None:
+    put(phrase_folder(root) / f"{'a' * 40}.phrase", OLD)
+    put(phrase_folder(root) / f"{'b' * 40}.phrase.{'0' * 8}.part", OLD)
+    put(phrase_folder(root) / f"{'c' * 40}.phrase", NOW)
+    put(phrase_folder(root) / ".key", OLD)
+    assert remove(root) == 2
+    assert left(root) == ["cache/phrases/.key", f"cache/phrases/{'c' * 40}.phrase"]
+
+
 def test_a_conversation_without_recordings_loses_its_folder(root: DataRoot) -> None:
     put(root.audio_dir("a") / "0001_tts.wav", OLD)
     put(root.audio_dir("b") / "0001_tts.wav", NOW)
@@ -77,6 +87,7 @@ def test_what_the_product_did_not_name_is_never_touched(root: DataRoot) -> None:
         put(root.event_files().folder / "voicemode_events_2020-01-01.jsonl.gz", OLD),
         put(root.event_files().folder / "exchanges_2020-01-01.jsonl", OLD),
         put(root.path / "voicemode.env", OLD),
+        put(phrase_folder(root) / "mine.phrase", OLD),
     ]
     assert remove(root) == 0
     assert all(path.exists() for path in strangers)
@@ -94,7 +105,7 @@ def test_an_empty_root_is_no_error_and_is_not_made(root: DataRoot) -> None:
 
 
 @posix_only
-@pytest.mark.parametrize("linked", ["audio", "audio/a", "logs", "logs/events"])
+@pytest.mark.parametrize("linked", ["audio", "audio/a", "logs", "logs/events", "cache", "cache/phrases"])
 def test_no_link_to_a_folder_is_followed(tmp_path: Path, root: DataRoot, linked: str) -> None:
     outside = tmp_path / "outside"
     victims = [
@@ -102,6 +113,8 @@ def test_no_link_to_a_folder_is_followed(tmp_path: Path, root: DataRoot, linked:
         put(outside / "0001_tts.wav", OLD),
         put(outside / "events" / "voicemode_events_2020-01-01.jsonl", OLD),
         put(outside / "voicemode_events_2020-01-01.jsonl", OLD),
+        put(outside / f"{'a' * 40}.phrase", OLD),
+        put(outside / "phrases" / f"{'a' * 40}.phrase", OLD),
     ]
     link = root.path / linked
     link.parent.mkdir(parents=True)

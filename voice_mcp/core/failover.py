@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voice_mcp.clock import Clock
-from voice_mcp.core.arrivals import Arrivals
 from voice_mcp.errors import EngineBusy, VoiceError
 from voice_mcp.protocols import SpeechEngine
 
@@ -75,13 +74,11 @@ class Roster:
         known = self._health[id(engine)]
         self._health[id(engine)] = Health(pace=known.pace, reserve_s=known.reserve_s)
 
-    def came(self, engine: SpeechEngine, arrivals: Arrivals) -> None:
-        """This is how its audio came, this time."""
-        health, pace = self._health[id(engine)], arrivals.pace
-        if pace is None:
-            return
+    def came(self, engine: SpeechEngine, pace: float, reserve_s: float) -> None:
+        """This is how its audio came, this time: at ``pace`` times real time, with so much needed in hand."""
+        health = self._health[id(engine)]
         health.pace = pace if health.pace is None else (health.pace + pace) / 2
-        health.reserve_s = max(arrivals.reserve_s, health.reserve_s * FORGETTING)
+        health.reserve_s = max(reserve_s, health.reserve_s * FORGETTING)
 
     def prebuffer_s(self, engine: SpeechEngine, most_s: float) -> float:
         """Seconds of its audio to collect before sound starts: what it needed before, and at most ``most_s``.

@@ -10,9 +10,9 @@ from voice_mcp.audio.downmix import downmix
 from voice_mcp.clock import Clock
 from voice_mcp.codecs.detect import choose_decoder, undecided
 from voice_mcp.codecs.whole import WholeFileDecoder
-from voice_mcp.core.arrivals import Arrivals
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.errors import EngineError
+from voice_mcp.playback.jitter import Jitter
 from voice_mcp.protocols import Decoder, SpeechStream
 from voice_mcp.types import PcmFormat, WordMark
 
@@ -20,6 +20,8 @@ MOST_CHANNELS = 2
 """Every device has two; speech in more is mixed down."""
 SLOW_SPEECH = 0.6
 """The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
+LEAD_S = 1.0
+"""So far ahead the ear sets the pace, through what it leaves unread, and no longer the sender."""
 OPENING_S = 0.25
 """Of the audio's beginning so much is remembered: no two renditions that differ have as much in common."""
 BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
@@ -38,13 +40,18 @@ class Reception:
     """When its first bytes came."""
     frame_s: float | None = None
     """When they had become frames."""
+    opening_s: float = 0.0
+    """How much came with the first of them."""
+    ahead: bool = False
+    """Whether it has ever been ``LEAD_S`` ahead of the ear."""
     frames: int = 0
     format: PcmFormat | None = None
     """Set before the first frames are given out."""
     marks: Sequence[WordMark] = ()
     opening: bytes = b""
     """The first ``OPENING_S`` seconds of the frames, as far as they have come."""
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    jitter: Jitter = field(default_factory=Jitter)
+    """How evenly it comes, judged until ``LEAD_S`` seconds are ahead of the ear."""
     decode_s: float = 0.0
     decode_errors: int = 0
 
@@ -64,6 +71,14 @@ class Reception:
         if self.format != other.format or self.opening[:size] != other.opening[:size]:
             return False
         return True if size == len(other.opening) else None
+
+    def came(self, audio_s: float, now_s: float) -> None:
+        """So many seconds of frames came just now."""
+        if self.frame_s is None:
+            self.frame_s, self.opening_s = now_s, audio_s
+        if not self.ahead:
+            self.jitter.add(audio_s, now_s)
+            self.ahead = self.seconds - self.opening_s - (now_s - self.frame_s) > LEAD_S
 
     @property
     def most_s(self) -> float:
@@ -162,10 +177,7 @@ class Receiver:
         reception.frames += fmt.frames(len(frames))
         if (missing := fmt.frames_in(OPENING_S) * fmt.frame_bytes - len(reception.opening)) > 0:
             reception.opening += frames[:missing]
-        now_s = self._clock.now()
-        if reception.frame_s is None:
-            reception.frame_s = now_s
-        reception.arrivals.add(reception.seconds, now_s)
+        reception.came(fmt.seconds(fmt.frames(len(frames))), self._clock.now())
         if reception.seconds > reception.most_s:
             raise EngineError(
                 f"{self._stream.engine} sent {reception.seconds:.0f} s of audio for {len(reception.text)} characters."

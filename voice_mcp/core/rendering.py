@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from voice_mcp.core.casting import Casting, nobody
 from voice_mcp.core.metrics import Metrics
+from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.reception import Receiver, Reception
 from voice_mcp.core.splice import Splice
 from voice_mcp.core.utterance import Trail
@@ -24,9 +24,6 @@ from voice_mcp.errors import CodecError, EngineError, EngineStalled, UnknownVoic
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechEngine, SpeechStream
 from voice_mcp.types import PcmFormat, SpeechRequest, WordMark
-
-if TYPE_CHECKING:
-    from voice_mcp.core.phrases import Phrases
 
 PATIENCE_FACTOR, LEAST_PATIENCE_S = 3.0, 1.0
 """An engine that broke off may take so many times as long to answer again as it took the first time, and at least this
@@ -40,9 +37,15 @@ class Begin:
     start: int
     format: PcmFormat
     marks: Sequence[WordMark]
-    engine: str
-    model: str
-    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenBy:
+    """Who speaks."""
+
+    engine: str | None = None
+    model: str | None = None
+    voice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class Rendering:
         self._phrases = phrases
         self._streaming = streaming
         self._passed_over: list[str] = []
+        self.spoken_by = SpokenBy()
+        """Who spoke last; nobody yet, if nothing came."""
         self.notes: list[str] = []
         """What the user should know, one sentence each."""
 
@@ -150,19 +155,18 @@ class Rendering:
                         yield piece
                 return
             except _AnotherRendition:
+                line.asked = 0
                 if fading := line.go_on_from_the_word():
                     yield fading
                 continue
             except UnknownVoice as exc:
                 if self._casting.manner.voice is None and self._casting.voice_for(source.engine) != voice:
+                    line.asked = 0
                     continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
                 problem: VoiceError = exc
             except (EngineError, CodecError) as exc:
-                self._tell_failure(source, exc)
-                if line.asked == 1 and line.received is not None and line.received.frames:
-                    line.begin_again()
+                if self._may_try_again(source, line, exc):
                     continue
-                self._roster.failed(source.engine, exc)
                 problem = exc
             problems.append(problem)
             sources.popleft()
@@ -182,6 +186,18 @@ class Rendering:
             line.begin_again()
             return b""
         return line.go_on_from_the_word()
+
+    def _may_try_again(self, source: _Source, line: _Line, exc: VoiceError) -> bool:
+        """An engine failed: whether it gets a second chance, because it had begun."""
+        data = {"engine": source.engine.name, "code": exc.code, "message": exc.message}
+        self._trail.event(EventType.TTS_ERROR, data)
+        if source.kept is not None:
+            return False
+        if line.asked == 1 and line.received is not None and line.received.frames:
+            line.begin_again()
+            return True
+        self._roster.failed(source.engine, exc)
+        return False
 
     async def _sources(self, text: str) -> list[_Source]:
         """Whom to ask, in order. A phrase that is at hand comes first: it needs nobody to be awake."""
@@ -220,7 +236,7 @@ class Rendering:
                     block = await anext(blocks, b"")
             if line.splice is not None and (rest := line.splice.end()):
                 yield rest
-            self._came_to_its_end(source, line.received)
+            self._came_to_its_end(source, stream, line.received)
         finally:
             self._account(source, line.received)
             if stream is not None:
@@ -295,14 +311,17 @@ class Rendering:
             yield line.splice.break_off()
         line.splice = Splice(received.format, skip_s=earlier.seconds if earlier is not None else 0.0)
         said = earlier.spoken_chars if earlier is not None else 0
-        yield Begin(line.start + said, received.format, stream.word_marks, stream.engine, stream.model, stream.voice)
+        yield Begin(line.start + said, received.format, stream.word_marks)
 
-    def _came_to_its_end(self, source: _Source, received: Reception) -> None:
+    def _came_to_its_end(self, source: _Source, stream: SpeechStream, received: Reception) -> None:
         if source.kept is not None:
             self._metrics.kept += 1
             return
         self._roster.worked(source.engine)
-        self._roster.came(source.engine, received.arrivals)
+        if (pace := received.jitter.pace) is not None:
+            self._roster.came(source.engine, pace, received.jitter.reserve_s)
+        if self._phrases is not None and not received.decode_errors:
+            self._phrases.keep(stream)
 
     def _account(self, source: _Source, received: Reception) -> None:
         """Whatever became of it, it came."""
@@ -312,8 +331,8 @@ class Rendering:
         metrics.received_s += received.seconds
         metrics.decode_s += received.decode_s
         metrics.decode_errors += received.decode_errors
-        if received.arrivals.pace is not None and source.kept is None:
-            metrics.paces.append(received.arrivals.pace)
+        if (pace := received.jitter.pace) is not None and source.kept is None:
+            metrics.paces.append(pace)
         if received.decode_errors:
             self.note(f"{source.engine.name} sent damaged audio; what could be decoded was played.")
 
@@ -326,10 +345,9 @@ class Rendering:
 
     # --- what went wrong ---------------------------------------------------------------------------------------
 
-    def _tell_failure(self, source: _Source, exc: VoiceError) -> None:
-        self._trail.event(EventType.TTS_ERROR, {"engine": source.engine.name, "code": exc.code, "message": exc.message})
-
     def _pass_on(self, source: _Source, problem: VoiceError, successors: Sequence[_Source]) -> None:
+        if source.kept is not None:
+            return  # what was kept was no good, so it is said again, by whoever said it then
         self._passed_over.append(problem.message)
         if successors:
             self._metrics.switches += 1
@@ -341,6 +359,7 @@ class Rendering:
 
     def _spoke(self, engine: SpeechEngine, stream: SpeechStream) -> None:
         """Somebody speaks: say it if it is not who, or not the voice, that was wanted."""
+        self.spoken_by = SpokenBy(stream.engine, stream.model, stream.voice)
         if self._passed_over:
             self.note(" ".join((*dict.fromkeys(self._passed_over), f"{stream.engine} spoke instead.")))
             self._passed_over.clear()

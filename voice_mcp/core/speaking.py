@@ -13,13 +13,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from voice_mcp.core.casting import Casting, Manner
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
+from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.rendering import Begin, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.seating import Seating
@@ -29,9 +29,6 @@ from voice_mcp.errors import SpeechCutOff, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener, Speakers
 from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
-
-if TYPE_CHECKING:
-    from voice_mcp.core.phrases import Phrases
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +187,6 @@ class Speech:
         self._stretches: list[_Stretch] = []
         self._shown = 0
         self._heard = _Heard()
-        self._last: Begin | None = None
         self._begun = self._stopping = self._over = False
         self._task = asyncio.create_task(self._speak(), name=f"speech {utterance.utterance_id}")
         self._task.add_done_callback(_log_mistakes)
@@ -289,8 +285,8 @@ class Speech:
         return {
             "duration_s": round(self._heard.seconds, 3),
             "interrupted": self._stopping,
-            "engine": self._last.engine if self._last is not None else None,
-            "voice": self._last.voice if self._last is not None else None,
+            "engine": self._rendering.spoken_by.engine,
+            "voice": self._rendering.spoken_by.voice,
             "output": self._heard.backend or None,
             **self._metrics.as_data(),
         }
@@ -319,7 +315,6 @@ class Speech:
             # Another engine goes on from here: what the one before it was to say ends where this one begins.
             before.run.text = before.run.text[: begin.start - before.start]
         await self._outlet.begin(begin.format)
-        self._last = begin
         run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks)
         self._stretches.append(_Stretch(line, begin.start, run))
 
@@ -417,7 +412,7 @@ class Speech:
         metadata = {
             "status": "failed" if failure is not None else spoken.status.value,
             "engine": spoken.engine,
-            "model": self._last.model if self._last is not None else None,
+            "model": self._rendering.spoken_by.model,
             "voice": spoken.voice,
             "ttfa_ms": spoken.ttfa_ms,
             "underruns": spoken.underruns,
@@ -442,8 +437,8 @@ class Speech:
             duration_s=round(self._heard.seconds, 3),
             ttfa_ms=self._metrics.first.total_ms,
             underruns=self._metrics.underruns,
-            voice=self._last.voice if self._last is not None else None,
-            engine=self._last.engine if self._last is not None else None,
+            voice=self._rendering.spoken_by.voice,
+            engine=self._rendering.spoken_by.engine,
             heard=heard,
             unheard=unheard,
             audio_path=self._utterance.audio_path,

@@ -12,6 +12,7 @@ from voice_mcp.storage.daily import DailyFiles
 from voice_mcp.storage.files import is_link, list_folder, storage_errors
 from voice_mcp.storage.locking import locked
 from voice_mcp.storage.paths import DataRoot, is_conversation_id
+from voice_mcp.storage.phrase_store import phrase_files, phrase_folder
 from voice_mcp.storage.recordings import utterance_number
 
 _FOR_EVER_DAYS = 36_500
@@ -19,10 +20,10 @@ _FOR_EVER_DAYS = 36_500
 
 
 def remove_old(root: DataRoot, event_files: DailyFiles, days: int, now: datetime) -> int:
-    """Remove recordings, transcripts and logs older than ``days`` days; returns how many files.
+    """Remove recordings, transcripts, logs and kept phrases older than ``days`` days; returns how many files.
 
-    Audio is as old as its last change, a log as its date. Only names the product gives are touched, in its own folders,
-    and no link is followed. Touches the disk: meant for the journal's thread.
+    Audio is as old as its last change, a phrase as its last saying, a log as its date. Only names the product gives are
+    touched, in its own folders, and no link is followed. Touches the disk: meant for the journal's thread.
 
     Args:
         root: The data root.
@@ -37,7 +38,8 @@ def remove_old(root: DataRoot, event_files: DailyFiles, days: int, now: datetime
         return 0
     oldest = now.astimezone(UTC) - timedelta(days=days)
     removed, refused = 0, list[OSError]()
-    for path in (*_old_logs(event_files, oldest), *_old_logs(root.exchange_files(), oldest), *_old_audio(root, oldest)):
+    logs = (*_old_logs(event_files, oldest), *_old_logs(root.exchange_files(), oldest))
+    for path in (*logs, *_old_audio(root, oldest), *_old_phrases(root, oldest)):
         try:
             path.unlink()
             removed += 1
@@ -61,6 +63,12 @@ def _old_audio(root: DataRoot, oldest: datetime) -> list[Path]:
     paths = [path for folder in _conversation_folders(root) for path in list_folder(folder)]
     known = [path for path in paths if utterance_number(path.name) is not None]
     return [path for path in known if _is_file(path, changed_before_s=oldest.timestamp())]
+
+
+def _old_phrases(root: DataRoot, oldest: datetime) -> list[Path]:
+    if not _is_own(root.path, phrase_folder(root)):
+        return []
+    return [file.path for file in phrase_files(root) if file.changed_s < oldest.timestamp()]
 
 
 def _conversation_folders(root: DataRoot) -> list[Path]:

@@ -36,6 +36,7 @@ class OpenAIEngine:
     """
 
     expected_format = OPENAI_PCM
+    is_remote = True
 
     def __init__(self, endpoint: Endpoint, *, audio_format: str, stall_s: float) -> None:
         self._endpoint = endpoint
@@ -46,6 +47,15 @@ class OpenAIEngine:
     @property
     def name(self) -> str:
         return self._endpoint.host
+
+    @property
+    def model(self) -> str:
+        return self._endpoint.model
+
+    @property
+    def recipe(self) -> str:
+        """Everything besides the request that its audio depends on."""
+        return f"{self._endpoint.base_url} {self._endpoint.model} {self._audio_format}"
 
     def prepare(self) -> None:
         """Make the client ahead of the first request."""
@@ -109,7 +119,6 @@ class _Stream:
     """A ``SpeechStream`` over an HTTP response."""
 
     word_marks: Sequence[WordMark] = ()
-    connect_s = 0.0
 
     def __init__(self, engine: str, model: str, voice: str, encoding: str, response: SpeechResponse) -> None:
         self.engine = engine
@@ -117,6 +126,7 @@ class _Stream:
         self.voice = voice
         self.encoding = encoding
         self.media_type = response.media_type
+        self.connect_s = response.connect_s
         self._response = response
 
     @property
