@@ -23,6 +23,7 @@
     │   └── CodecMissing         the library for this format is not installed
     ├── PlaybackError
     │   ├── DeviceUnavailable    no sound device could be opened
+    │   │   └── DeviceBusy       somebody else holds it
     │   └── AudioProcessLost     the audio process ended while it was needed
     ├── ListeningUnavailable     nobody can be heard, and nobody can type
     └── StorageError             a record could not be written or read
@@ -249,6 +250,14 @@ class DeviceUnavailable(PlaybackError):
 
     code = "device_unavailable"
     hint = "Run `voice-mcp devices`, or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+
+
+class DeviceBusy(DeviceUnavailable):
+    """The sound device is there, and held by somebody else."""
+
+    code = "device_busy"
+    hint = "Close the program that holds the sound device, or set VOICEMODE_OUTPUT_DEVICE to another one."
+    retryable = True
 
 
 class AudioProcessLost(PlaybackError):

@@ -1,4 +1,8 @@
-"""miniaudio: the way to the sound card where PortAudio is missing. Its wheel needs no system library."""
+"""miniaudio: the way to the sound card where PortAudio is missing. Its wheel needs no system library.
+
+It takes any format, and converts what the device does not: linear resampling, mono on every channel. It lists devices
+anew whenever it is asked, and opens the default that is one then.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
-from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.errors import DeviceBusy, DeviceUnavailable
 from voice_mcp.protocols import FrameSource, OutputStream
 from voice_mcp.types import PcmFormat
 
@@ -38,6 +42,8 @@ class MiniaudioBackend:
         device_id = self._device_id(device)
         try:
             return _Stream(self._ma, fmt, device_id, source)
+        except DeviceBusy:
+            raise
         except DeviceUnavailable:
             if not self._playbacks():
                 raise DeviceUnavailable("miniaudio found no output device.") from None
@@ -81,12 +87,16 @@ class _Stream:
                 backends=_real_backends(ma),
                 app_name="voice-mcp",
             )
-            self._device.stop_callback = self._stopped
-            frames = _pull(fmt, source)
-            next(frames)
+        except ma.MiniaudioError as exc:
+            raise _refusal(ma, exc) from exc
+        self._device.stop_callback = self._stopped
+        frames = _pull(fmt, source)
+        next(frames)
+        try:
             self._device.start(frames)
         except ma.MiniaudioError as exc:
-            raise DeviceUnavailable(f"miniaudio could not open the output device: {exc.args[0]}.") from exc
+            self.close()
+            raise _refusal(ma, exc) from exc
 
     @property
     def latency_s(self) -> float:
@@ -110,6 +120,16 @@ def _pull(fmt: PcmFormat, source: FrameSource) -> Generator[bytearray, int, None
         if len(block) != frames * fmt.frame_bytes:
             block = bytearray(frames * fmt.frame_bytes)
         source.render(memoryview(block))
+
+
+def _refusal(ma: Any, exc: Exception) -> DeviceUnavailable:
+    """Why the device did not open.
+
+    WASAPI and a named ALSA device say when another program holds it; of ALSA's default, miniaudio 1.71 says only that
+    it cannot be opened.
+    """
+    kind = DeviceBusy if ma.lib.MA_BUSY in exc.args[1:] else DeviceUnavailable
+    return kind(f"miniaudio could not open the output device: {exc.args[0]}.")
 
 
 def _real_backends(ma: Any) -> list[Any]:

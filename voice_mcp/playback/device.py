@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from threading import RLock
 
-from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.errors import DeviceBusy, DeviceUnavailable
 from voice_mcp.protocols import FrameSource, OutputBackend, OutputStream
 from voice_mcp.types import PcmFormat
 
@@ -18,21 +19,24 @@ class Device:
     Thread: any but the device's own; closing may wait for that one to return.
 
     Args:
-        load_backend: Gives a backend by its name.
+        load_backend: Gives a backend by its name; each is kept, for it knows what it has open and when it last looked.
         source: What the device pulls from.
     """
 
     def __init__(self, load_backend: LoadBackend, source: FrameSource) -> None:
-        self._load_backend = load_backend
+        self._load_backend = cache(load_backend)
         self._source = source
         self._lock = RLock()
         self._stream: OutputStream | None = None
+        self._asked: PcmFormat | None = None
         self._key: tuple[object, ...] | None = None
         self.backend = ""
         """The backend of the stream that is open, or was last."""
         self.latency_s = 0.0
         """Seconds between a frame's leaving and its being heard."""
         self.period_frames = 1
+        self.format = PcmFormat(1, 1)
+        """What the stream pulls that is open, or was last: what was asked for, or the nearest the device takes."""
 
     @property
     def keeps_time(self) -> bool:
@@ -40,17 +44,19 @@ class Device:
         return self.backend != "file"
 
     def open(self, fmt: PcmFormat, backends: tuple[str, ...], name: str | None, path: str | None) -> None:
-        """See that a fitting device is open.
+        """See that a fitting device is open: one that was asked for this format, or that takes it.
 
         Raises:
+            DeviceBusy: One of ``backends`` found it held by another program, and no other could open one.
             DeviceUnavailable: None of ``backends`` can open one; the message says why, for each.
         """
-        key = (fmt, backends, name)
+        key = (backends, name)
         with self._lock:
-            if self._stream is not None and self._key == key and self.keeps_time:
+            fits = self._key == key and fmt in (self._asked, self.format)
+            if self._stream is not None and fits and self.keeps_time:
                 return
             self.close()
-            self._key = key  # before it opens: it may be lost in that very moment
+            self._key, self._asked = key, fmt  # before it opens: it may be lost in that very moment
             problems: list[DeviceUnavailable] = []
             for backend in backends:
                 try:
@@ -58,10 +64,19 @@ class Device:
                 except DeviceUnavailable as exc:
                     problems.append(exc)
                     continue
-                self._stream, self.backend = stream, backend
+                self._stream, self.backend, self.format = stream, backend, stream.format
                 self.latency_s, self.period_frames = stream.latency_s, stream.period_frames
                 return
-        raise DeviceUnavailable(" ".join(problem.message for problem in problems), hint=problems[0].hint)
+        raise _summary(problems)
+
+    def devices(self, backend: str) -> list[str]:
+        """The output devices of a backend, the default first.
+
+        Raises:
+            DeviceUnavailable: Its library is missing, or cannot tell.
+        """
+        with self._lock:
+            return self._load_backend(backend).devices()
 
     def distrust(self) -> None:
         """Never again play through the stream that is open. May be called from the device's own thread."""
@@ -88,3 +103,13 @@ class Device:
                     self.close()
             finally:
                 self._lock.release()
+
+
+def _summary(problems: list[DeviceUnavailable]) -> DeviceUnavailable:
+    """One error of all: a device that is only held is what to tell of first, for it may be free soon."""
+    kind, first = DeviceUnavailable, problems[0]
+    for problem in problems:
+        if isinstance(problem, DeviceBusy):
+            kind, first = DeviceBusy, problem
+            break
+    return kind(" ".join(problem.message for problem in problems), hint=first.hint)
