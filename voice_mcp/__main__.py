@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 
+SWITCH_S = 0.001
+"""How long a thread may keep the interpreter while others wait: with Python's 5 ms, three busy threads of an engine or
+a library hold up the sound for tenths of a second."""
+
 
 def main() -> None:
     """Run the server or a command."""
@@ -19,6 +23,7 @@ def main() -> None:
 def _serve() -> None:
     """The fast path: it pays for nothing but the server."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
+    sys.setswitchinterval(SWITCH_S)
     from voice_mcp.stdio import output_diverted
 
     with output_diverted():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.casting import Manner
-from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.script import Script
+from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed
+from voice_mcp.protocols import ProgressListener
 from voice_mcp.storage.conversation_log import ConversationLog
 
 SLOWEST, FASTEST = 0.25, 4.0
@@ -57,6 +60,20 @@ class Session:
     warm_up: Callable[[], None]
     """Load in the background what the first words need. Returns at once; a second call does nothing."""
     questions: OpenQuestions = field(default_factory=OpenQuestions)
+    _in_order: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def begin(
+        self, message: str, manner: Manner, conversation_id: str, arrived_s: float, progress: ProgressListener
+    ) -> Speech:
+        """Begin to say a message, after those that were asked for before it, however long their texts.
+
+        Raises:
+            NothingToSay: It holds nothing that can be spoken.
+            MessageTooLong: It is longer than anybody would listen to.
+        """
+        async with self._in_order:
+            script = await asyncio.to_thread(Script.of, message)
+            return self.speaker.start(script, manner, conversation_id, arrived_s, progress)
 
     def manner(self, voice: str | None, speed: float | None, instructions: str | None) -> Manner:
         """How to say something, with what is not said filled in.

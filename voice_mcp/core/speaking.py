@@ -187,7 +187,7 @@ class Speech:
         self._stretches: list[_Stretch] = []
         self._shown = 0
         self._heard = _Heard()
-        self._begun = self._stopping = self._over = False
+        self._begun = self._stopping = self._closing = self._over = False
         self._task = asyncio.create_task(self._speak(), name=f"speech {utterance.utterance_id}")
         self._task.add_done_callback(_log_mistakes)
 
@@ -231,7 +231,8 @@ class Speech:
             return
         self._stopping = True
         self._outlet.stop()
-        if self._begun:  # a task that is cancelled before its first step would leave no record
+        # A task that is cancelled before its first step would leave no record, and one that completes it half of one.
+        if self._begun and not self._closing:
             self._task.cancel()
 
     # --- the order of things -----------------------------------------------------------------------------------
@@ -276,6 +277,7 @@ class Speech:
             if not self._stopping:
                 raise
         finally:
+            self._closing = True
             await self._outlet.fall_silent()
             await utterance.close_audio(anything_played=self._heard.seconds > 0)
             utterance.event(EventType.TTS_PLAYBACK_END, self._ending())

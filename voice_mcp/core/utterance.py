@@ -82,8 +82,9 @@ class _Track:
         self._pending: deque[bytes] = deque()
         self._played_frames = 0
         self._recording: Recording | None = None
+        self._closed = False
         self.reservation = asyncio.create_task(_reserve(archive, conversation_id), name="reservation")
-        self.reservation.add_done_callback(self._begin)
+        self.reservation.add_done_callback(lambda _: self._write_what_is_due())
 
     def sent(self, frames: bytes) -> None:
         """Frames are on their way to the device."""
@@ -96,19 +97,23 @@ class _Track:
 
     def close(self) -> Path | None:
         """The track is over; where its sound is, if there was any."""
+        self._write_what_is_due()  # the file may just have been reserved, with nobody told yet
+        self._closed = True
         self._pending.clear()
         if self._recording is None:
             return None
         self._recording.close()
         return self._recording.path if self._recording.frames else None
 
-    def _begin(self, reservation: asyncio.Task[Path]) -> None:
-        if not reservation.cancelled() and reservation.exception() is None:
+    def _begin(self) -> None:
+        reservation = self.reservation
+        if reservation.done() and not reservation.cancelled() and reservation.exception() is None:
             self._recording = self._archive.recordings.start(reservation.result(), self._fmt)
-            self._write_what_is_due()
 
     def _write_what_is_due(self) -> None:
-        if self._recording is None:
+        if self._recording is None and not self._closed:
+            self._begin()
+        if self._recording is None or self._closed:
             return
         due = (self._played_frames - self._recording.frames) * self._fmt.frame_bytes
         while due > 0 and self._pending:

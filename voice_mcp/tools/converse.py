@@ -11,7 +11,6 @@ from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnn
 from pydantic import Field
 
 from voice_mcp.core.casting import Manner
-from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import InvalidInput, ListeningUnavailable
@@ -121,9 +120,8 @@ class _Turn:
         speaker, call = self._call.session.speaker, self._call
         if self._message is None:
             return await self._wait_for_silence()
-        script = await asyncio.to_thread(Script.of, self._message)
         async with captions(self._ctx) as shown:
-            speech = speaker.start(script, manner, call.conversation_id, call.arrived_s, shown.update)
+            speech = await call.session.begin(self._message, manner, call.conversation_id, call.arrived_s, shown.update)
             try:
                 async with asyncio.timeout(self._limit_s()):
                     return speak_result(await speech.result(), speaker.unreported())

@@ -9,7 +9,6 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
@@ -43,14 +42,13 @@ def add_speak(server: MCPServer[Any], session: Session) -> None:
     ) -> Annotated[CallToolResult, SpeakResult]:
         async def body(call: Call) -> ToolResult:
             manner = session.manner(voice, speed, instructions)
-            script = await asyncio.to_thread(Script.of, message)
             if not wait:
-                speech = session.speaker.start(script, manner, call.conversation_id, call.arrived_s, _nobody_listens)
+                speech = await session.begin(message, manner, call.conversation_id, call.arrived_s, _nobody_listens)
                 session.speaker.report_later(speech)
                 queued = Spoken(SpeechStatus.QUEUED, call.conversation_id, speech.utterance_id)
                 return _answer(session, queued)
             async with captions(ctx) as shown:
-                speech = session.speaker.start(script, manner, call.conversation_id, call.arrived_s, shown.update)
+                speech = await session.begin(message, manner, call.conversation_id, call.arrived_s, shown.update)
                 try:
                     return _answer(session, await speech.result())
                 except asyncio.CancelledError:
