@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -184,6 +185,42 @@ def test_every_error_is_explained_with_its_hint(kind: type[VoiceError]) -> None:
 
 def test_no_error_is_explained_that_does_not_exist() -> None:
     assert rows(DOCS / "errors.md").keys() == {kind.code for kind in kinds()}
+
+
+# --- what goes wrong ---------------------------------------------------------------------------------------------
+
+
+@cache
+def all_tests() -> frozenset[str]:
+    """The names of all test functions there are."""
+    trees = (ast.parse(read(path)) for path in (ROOT / "tests").rglob("test_*.py"))
+    functions = (node for tree in trees for node in ast.walk(tree))
+    kinds_of_function = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return frozenset(
+        node.name for node in functions if isinstance(node, kinds_of_function) and node.name.startswith("test_")
+    )
+
+
+def mishaps() -> list[list[str]]:
+    """The rows of all tables on what goes wrong, without their headings."""
+    lines = [line for line in read(DOCS / "resilience.md").splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [row for row in cells if row[0] != "what goes wrong" and not set(row[0]) <= {"-"}]
+
+
+@pytest.mark.parametrize("row", mishaps(), ids=lambda row: re.sub(r"[^\w ]", "", row[0])[:60])
+def test_everything_that_goes_wrong_is_shown_by_a_test_that_exists(row: list[str]) -> None:
+    assert len(row) == 4
+    named = re.findall(r"`(test_\w+)`", row[3])
+    assert named
+    assert [name for name in named if name not in all_tests()] == []
+    assert "†" not in "".join(row)
+
+
+def test_every_table_of_what_goes_wrong_says_by_what_it_is_shown() -> None:
+    headings = [line for line in read(DOCS / "resilience.md").splitlines() if line.startswith("| what goes wrong |")]
+    assert len(headings) >= 5
+    assert all(line.endswith("| shown by |") for line in headings)
 
 
 # --- decisions and dependencies ----------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ into this tree once per library, with ``raise ... from exc``. Messages never hol
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class VoiceError(Exception):
     """Base of everything this package raises on purpose.
@@ -56,6 +58,11 @@ class VoiceError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def of(self, who: str) -> Self:
+        """The same error, with the name of whoever it is about."""
+        self.message = f"{who}: {self.message}"
+        return self
 
     @property
     def advice(self) -> str:
@@ -138,11 +145,18 @@ class EngineMissing(EngineError):
 
 
 class EngineUnreachable(EngineError):
-    """No answer: connection refused, unknown host, TLS failure or time-out."""
+    """No answer: connection refused, unknown host, TLS failure or time-out.
+
+    ``hung_up`` says that somebody was there, and closed the connection without a word.
+    """
 
     code = "engine_unreachable"
     hint = "Check that the endpoint is running and VOICEMODE_TTS_BASE_URLS is right."
     retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, hung_up: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.hung_up = hung_up
 
 
 class EngineRefused(EngineError):

@@ -52,6 +52,10 @@ class Answer:
         if how.never_answer:
             await self._connection.pause(MOST_PAUSE_S)
             return False
+        if how.raw is not None:
+            await self._send_head(how.raw)
+            self._end(Outcome.CUT)
+            return False
         body, content_type = _body(how, self._exchange)
         self._exchange.audio = body
         await self._send_head(_head(how, content_type, len(body)))
@@ -59,6 +63,8 @@ class Answer:
         if await self._send_body(body):
             await self._cut()
             return False
+        while how.endless:
+            await self._send_block(body)
         if how.framing is Framing.CHUNKED:
             await self._connection.write(b"0\r\n\r\n")
         self._end(Outcome.CUT if how.short_body_bytes else Outcome.COMPLETE)
@@ -170,6 +176,6 @@ def _blocks(how: Behaviour, size: int) -> Iterator[tuple[int, int]]:
 def _framed(how: Behaviour, block: bytes) -> bytes:
     if how.framing is not Framing.CHUNKED:
         return block
-    if how.one_byte_chunks:
-        return b"".join(b"1\r\n%c\r\n" % byte for byte in block)
-    return b"%x\r\n%b\r\n" % (len(block), block)
+    size = 1 if how.one_byte_chunks else how.chunk_bytes or len(block)
+    chunks = (block[begin : begin + size] for begin in range(0, len(block), size))
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)

@@ -36,11 +36,17 @@ class Behaviour:
     """Sent in place of audio."""
     odd_tail: bool = False
     """Half a sample follows the audio."""
+    endless: bool = False
+    """The body comes again and again, until the client leaves."""
+    raw: bytes | None = None
+    """All that comes, head and body, whatever it is; the connection is closed then."""
 
     framing: Framing = Framing.CHUNKED
     keep_alive: bool = True
     """False: the connection is closed after the answer, and the answer says so."""
     one_byte_chunks: bool = False
+    chunk_bytes: int | None = None
+    """What each chunk holds; None: one block."""
 
     never_answer: bool = False
     """Not a byte comes back; the connection stays open."""

@@ -10,6 +10,7 @@ with SpeechEndpoint() as endpoint:
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections import deque
@@ -39,6 +40,7 @@ class SpeechEndpoint:
         api_key: The key without which it answers 401; None: it takes everybody.
         voices: The names of its voices.
         models: The names of its models.
+        tls: Its certificate; None: it speaks plain HTTP.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SpeechEndpoint:
         api_key: str | None = None,
         voices: Sequence[str] = ("alba", "bruno"),
         models: Sequence[str] = ("tts-1",),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._default = default or Behaviour()
         self._next: deque[Behaviour] = deque()
@@ -64,7 +67,8 @@ class SpeechEndpoint:
         self._exchanges: list[Exchange] = []
         self._connections = 0
         self._open = 0
-        self._server = _ServerThread(self._serve)
+        self._scheme = "http" if tls is None else "https"
+        self._server = _ServerThread(self._serve, tls)
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -100,7 +104,7 @@ class SpeechEndpoint:
     @property
     def base_url(self) -> str:
         """What a client is given: ends in ``/v1``."""
-        return f"http://{LOOPBACK}:{self.port}/v1"
+        return f"{self._scheme}://{LOOPBACK}:{self.port}/v1"
 
     @property
     def host(self) -> str:
@@ -225,8 +229,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, asyncio.Semaphor
 class _ServerThread:
     """An event loop with a listening socket in a thread of its own, which ends for certain."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None) -> None:
         self._handler = handler
+        self._tls = tls
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gate: asyncio.Semaphore | None = None
@@ -282,7 +287,7 @@ class _ServerThread:
         self._loop = asyncio.get_running_loop()
         self._gate = asyncio.Semaphore(0)
         self._quit = asyncio.Event()
-        server = await asyncio.start_server(self._accept, LOOPBACK, 0)
+        server = await asyncio.start_server(self._accept, LOOPBACK, 0, ssl=self._tls)
         self._ready.set_result(server.sockets[0].getsockname()[1])
         await self._quit.wait()
         server.close()

@@ -40,8 +40,9 @@ class Connection:
         self._buffer = bytearray()
         self._arrived = asyncio.Event()
         self._left = asyncio.Event()
-        # What drain() lets pass is with the kernel, not in a buffer of ours: a slow client is felt at once.
-        writer.transport.set_write_buffer_limits(high=0)
+        # What drain() lets pass is with the kernel, not in a buffer of ours: a slow client is felt at once. One byte is
+        # as good as none, and TLS pauses for ever at a limit of none.
+        writer.transport.set_write_buffer_limits(high=1)
         self._pump = asyncio.create_task(self._read())
 
     async def request(self) -> Exchange | None:

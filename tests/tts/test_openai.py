@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,7 +12,9 @@ import pytest
 
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
-from voice_mcp.errors import EngineError, EngineRefused, UnknownVoice
+from tests.support.pattern import spoken
+from tests.support.tls import Authority
+from voice_mcp.errors import EngineError, EngineRefused, EngineStalled, UnknownVoice
 from voice_mcp.openai_client import Endpoint
 from voice_mcp.tts.openai import OPENAI_PCM, OpenAIEngine
 from voice_mcp.types import PcmFormat, SpeechRequest
@@ -168,3 +171,77 @@ async def test_a_list_that_is_none_is_an_engine_error(body: bytes) -> None:
         async with engine_for(endpoint) as engine:
             with pytest.raises(EngineError):
                 await engine.voices()
+
+
+# --- the way there -----------------------------------------------------------------------------------------------
+
+
+async def spoken_over(engine: OpenAIEngine) -> tuple[float, bytes]:
+    """Seconds that the connection took, and what came over it."""
+    stream = await engine.open(SpeechRequest("Hello."))
+    try:
+        return stream.connect_s, b"".join([block async for block in stream])
+    finally:
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+async def test_connecting_takes_time_once_and_none_while_the_connection_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_tls: bool
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    with SpeechEndpoint(tls=authority.server() if is_tls else None) as endpoint:
+        async with engine_for(endpoint) as engine:
+            first_s, first = await spoken_over(engine)
+            second_s, second = await spoken_over(engine)
+        assert endpoint.connections == 1
+    assert 0 < first_s < 5
+    assert second_s == 0
+    assert first == second == spoken("Hello.")
+
+
+async def test_a_connection_that_had_to_be_made_anew_has_its_own_time(speech_endpoint: SpeechEndpoint) -> None:
+    speech_endpoint.then(Behaviour(), Behaviour(raw=b""))
+    async with engine_for(speech_endpoint) as engine:
+        await spoken_over(engine)
+        again_s, again = await spoken_over(engine)
+    assert again_s > 0
+    assert again == spoken("Hello.")
+
+
+async def test_a_list_is_asked_for_again_over_a_new_connection_too() -> None:
+    with SpeechEndpoint(listing=Behaviour(raw=b"")) as endpoint:
+        async with engine_for(endpoint) as engine:
+            await spoken_over(engine)
+            with pytest.raises(EngineError):
+                await engine.voices()
+        assert [exchange.connection for exchange in endpoint.requests] == [1, 1, 2]
+
+
+# --- bounds ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_dribbles_is_given_up_though_it_never_stalls() -> None:
+    # 40 bytes a second, one after the other: the stall time-out never runs out.
+    with SpeechEndpoint(Behaviour(pace=40 / 48_000, block_ms=0.01)) as endpoint:
+        engine = OpenAIEngine(Endpoint(endpoint.base_url), audio_format="pcm", stall_s=1.0)
+        with anyio.fail_after(20), pytest.raises(EngineStalled, match=r"next to nothing for 4 s"):
+            await spoken_over(engine)
+        await engine.aclose()
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_a_list_without_end_is_not_read_to_the_end(status: int) -> None:
+    endless = Behaviour(status=status, body=b'[["alba"],' * 5_000, content_type="application/json", endless=True)
+    with SpeechEndpoint(listing=endless) as endpoint:
+        async with engine_for(endpoint) as engine:
+            with pytest.raises(EngineError):
+                await engine.voices()
+            endpoint.wait_until(lambda: endpoint.open_connections == 0, 10)
+        assert endpoint.requests[0].sent_bytes < 32 << 20
+
+
+def test_an_address_of_ipv6_is_named_as_people_write_it() -> None:
+    assert Endpoint("http://[::1]:8880/v1").host == "[::1]:8880"
+    assert Endpoint("http://[::1]:8880/v1").is_local

@@ -1,0 +1,151 @@
+"""A pooled client for one endpoint: it asks, waits as long as is reasonable, and says in our words what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voice_mcp.errors import EngineError
+from voice_mcp.openai_client.answer import SpeechResponse
+from voice_mcp.openai_client.endpoint import Endpoint
+from voice_mcp.openai_client.translation import translated
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+T = TypeVar("T")
+
+FIRST_BYTE_FACTOR = 4.0
+"""An answer may take this many stall time-outs to begin: servers that do not stream synthesise first."""
+UNSENT_HEADERS = (
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "X-Stainless-Lang",
+    "X-Stainless-Package-Version",
+    "X-Stainless-OS",
+    "X-Stainless-Arch",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Async",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Read-Timeout",
+)
+"""What the SDK would tell every endpoint about this machine and its owner; no endpoint needs it to speak."""
+
+
+def load_sdk() -> None:
+    """Import the SDK (300 ms) ahead of the first request. Thread: any."""
+    importlib.import_module("voice_mcp.openai_client.transport")
+    # The SDK imports these when a client is made and used for the first time.
+    importlib.import_module("openai.resources.audio.speech")
+    importlib.import_module("openai.lib._client_auth")
+
+
+class SpeechClient:
+    """Speech requests to one endpoint over connections that are kept open.
+
+    Args:
+        endpoint: Where to.
+        stall_s: Seconds without a byte after which the endpoint counts as hung.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, stall_s: float) -> None:
+        self.endpoint = endpoint
+        self._stall_s = stall_s
+        self._sdk: AsyncOpenAI | None = None
+
+    async def open(self, fields: dict[str, Any]) -> SpeechResponse:
+        """Ask for speech; returns once the answer has begun.
+
+        Args:
+            fields: The request's fields in OpenAI's names.
+
+        Raises:
+            EngineError: It did not work out; the subclass says how.
+        """
+        pending, response = await self._asked(lambda: self._create(fields), self._stall_s * FIRST_BYTE_FACTOR)
+        answer = SpeechResponse(self.endpoint.host, pending, response, self._stall_s)
+        try:
+            answer.check_encoding()
+        except EngineError:
+            await answer.aclose()
+            raise
+        return answer
+
+    async def voices(self) -> list[Any]:
+        """What ``GET /audio/voices`` lists, an addition that several local servers have; the entries are unchecked.
+
+        Raises:
+            EngineError: The endpoint does not answer, or has no such list.
+        """
+        answer = await self._get("/audio/voices")
+        listed = answer.get("voices", answer.get("data")) if isinstance(answer, dict) else answer
+        if not isinstance(listed, list):
+            raise EngineError(f"{self.endpoint.host} does not list its voices.")
+        return listed
+
+    async def check(self) -> bool:
+        """See that the endpoint answers and takes the key.
+
+        Returns:
+            Whether it answers as servers of this kind do: with a list of models, and not with a web page.
+
+        Raises:
+            EngineError: It does not answer, or says no.
+        """
+        return isinstance(await self._get("/models"), dict | list)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        sdk, self._sdk = self._sdk, None
+        if sdk is not None:
+            await sdk.close()
+
+    def prepare(self) -> None:
+        """Make the client ahead of the first request."""
+        self._client()
+
+    async def _create(self, fields: dict[str, Any]) -> tuple[Any, Any]:
+        speech = self._client().audio.speech
+        pending = speech.with_streaming_response.create(**fields, extra_headers=self._headers())
+        return pending, await pending.__aenter__()
+
+    async def _get(self, path: str) -> Any:
+        options: Any = {"headers": self._headers()}
+        return await self._asked(lambda: self._client().get(path, cast_to=object, options=options), self._stall_s)
+
+    async def _asked(self, ask: Callable[[], Awaitable[T]], most_s: float) -> T:
+        """Ask, within ``most_s`` seconds, and once more for each kept connection that turns out to be dead.
+
+        A server may close a connection at the moment it is used again. That says nothing about the server, and nothing
+        of an answer has come, so it costs nobody anything; a new connection that fails is an error.
+        """
+        import openai
+
+        from voice_mcp.openai_client.transport import was_kept_too_long
+
+        self.prepare()  # which may take a moment that is no fault of the server's
+        with translated(self.endpoint.host, waited_s=most_s):
+            async with asyncio.timeout(most_s):
+                while True:
+                    try:
+                        return await ask()
+                    except openai.APIConnectionError as exc:
+                        if not was_kept_too_long(exc):
+                            raise
+
+    def _headers(self) -> dict[str, Any]:
+        """What is taken out of each request's headers."""
+        import openai
+
+        unsent = UNSENT_HEADERS if self.endpoint.api_key is not None else (*UNSENT_HEADERS, "Authorization")
+        return dict.fromkeys(unsent, openai.Omit())
+
+    def _client(self) -> AsyncOpenAI:
+        if self._sdk is None:
+            from voice_mcp.openai_client.transport import make_sdk
+
+            self._sdk = make_sdk(self.endpoint)
+        return self._sdk

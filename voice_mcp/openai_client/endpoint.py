@@ -1,0 +1,50 @@
+"""Where an OpenAI-compatible server is, and what may be said to it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from voice_mcp.settings import OPENAI_HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One OpenAI-compatible server."""
+
+    base_url: str
+    api_key: str | None = None
+    """Sent to this endpoint and to no other; never shown."""
+    model: str = "tts-1"
+
+    @property
+    def host(self) -> str:
+        """Host and port as a person would name it: ``api.openai.com``, ``127.0.0.1:8880``, ``[::1]:8880``."""
+        parts = urlsplit(self.base_url)
+        name = str(parts.hostname)
+        name = f"[{name}]" if ":" in name else name
+        return f"{name}:{parts.port}" if parts.port else name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine."""
+        name = urlsplit(self.base_url).hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own, reached so that nobody in between can read along or pose as it."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme == "https" and parts.hostname == OPENAI_HOST and parts.port in (None, 443)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether what is sent there can be read by nobody in between."""
+        return self.is_local or urlsplit(self.base_url).scheme == "https"
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.base_url!r})"

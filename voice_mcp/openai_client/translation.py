@@ -1,0 +1,151 @@
+"""What the SDK, its transport and the clock raise, as ``EngineError`` in words that say who failed and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
+from voice_mcp.openai_client.reasons import CONNECT_S, why_not_connected
+from voice_mcp.openai_client.retry_after import seconds_to_wait
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+SAID_BY_SERVER_CHARS = 200
+"""How much of a server's own error text is passed on."""
+KEY_HINT = "Set the right key for this endpoint in VOICEMODE_TTS_API_KEYS (OPENAI_API_KEY for api.openai.com)."
+REDIRECT_HINT = "Set the address that answers by itself in VOICEMODE_TTS_BASE_URLS, if you trust it."
+NOT_THERE_HINT = "Check that its URL in VOICEMODE_TTS_BASE_URLS ends in /v1, and the model that is set for it."
+TOO_SLOW_HINT = "Check that the endpoint is well; if it is only slow, raise VOICEMODE_STREAM_STALL_TIMEOUT."
+NOT_HTTP_HINT = "Check its port in VOICEMODE_TTS_BASE_URLS, and that its URL begins with https:// if it speaks TLS."
+BROKE_OFF_HINT = "Try again; if it happens often, see what the endpoint's own log says."
+
+
+@contextmanager
+def translated(host: str, *, waited_s: float, begun: bool = False) -> Iterator[None]:
+    """Turn foreign exceptions into ``EngineError``.
+
+    Args:
+        host: Who was asked, for the message.
+        waited_s: How long was waited when the clock says that it was too long.
+        begun: Whether an answer had begun to arrive.
+    """
+    import httpx2
+    import openai
+
+    try:
+        yield
+    except openai.APIStatusError as exc:
+        raise _from_status(host, exc) from exc
+    except (openai.APIConnectionError, httpx2.HTTPError) as exc:
+        error = _transport_error(exc)
+        raise (_broken(host, error) if begun else _not_answered(host, error)) from exc
+    except TimeoutError as exc:
+        if begun:
+            raise EngineStalled(f"{host} sent nothing for {waited_s:g} s.") from exc
+        raise EngineUnreachable(f"{host} did not answer within {waited_s:g} s.", hint=TOO_SLOW_HINT) from exc
+    except (openai.OpenAIError, httpx2.InvalidURL, ValueError, RecursionError) as exc:  # the last: JSON nested to death
+        raise EngineError(f"{host} gave an answer that cannot be used ({type(exc).__name__}).") from exc
+
+
+# --- no answer, or half of one -----------------------------------------------------------------------------------
+
+
+def _transport_error(exc: BaseException) -> BaseException:
+    """What the transport raised, without what the SDK put around it."""
+    import openai
+
+    return exc.__cause__ if isinstance(exc, openai.APIConnectionError) and exc.__cause__ is not None else exc
+
+
+def _not_answered(host: str, exc: BaseException) -> EngineError:
+    import httpx2
+
+    if isinstance(exc, httpx2.RemoteProtocolError) and (grammar := _grammar_error(exc)) is not None:
+        words = str(grammar).rstrip(".").lower()
+        return EngineError(f"{host} gave an answer that is not HTTP ({words}).", hint=NOT_HTTP_HINT)
+    if isinstance(exc, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
+        return EngineUnreachable(f"{host} closed the connection without an answer.", hint=NOT_HTTP_HINT, hung_up=True)
+    if isinstance(exc, httpx2.ConnectTimeout):
+        return EngineUnreachable(f"{host} cannot be reached: no connection within {CONNECT_S:g} s.")
+    reason = why_not_connected(exc)
+    return EngineUnreachable(f"{host} cannot be reached: {reason.words}.", hint=reason.hint)
+
+
+def _grammar_error(exc: BaseException) -> BaseException | None:
+    """What the parser of HTTP found wrong; None when the connection simply ended."""
+    # The transport's own error first, and below it what it was raised from.
+    return exc.__cause__.__context__ if exc.__cause__ is not None else None
+
+
+def _broken(host: str, exc: BaseException) -> EngineError:
+    import httpx2
+
+    if isinstance(exc, httpx2.DecodingError):
+        return EngineError(f"{host} sent compressed data that is damaged.", hint=BROKE_OFF_HINT)
+    return EngineStalled(f"{host} broke off in the middle.", hint=BROKE_OFF_HINT)
+
+
+# --- an answer that says no --------------------------------------------------------------------------------------
+
+
+def _from_status(host: str, exc: APIStatusError) -> EngineError:
+    status = exc.status_code
+    if 300 <= status < 400 and "location" in exc.response.headers:
+        return _redirect(host, exc)
+    said = _said(exc)
+    quoted = ": " + json.dumps(said[:SAID_BY_SERVER_CHARS], ensure_ascii=False) if said else ""
+    if status == 429 or status >= 500:
+        wait_s = seconds_to_wait(exc.response.headers)
+        asks = f", and asks to be left alone for {wait_s:.0f} s" if wait_s else ""
+        return EngineBusy(f"{host} answered {status}{quoted}{asks}.", retry_after_s=wait_s)
+    if status in (401, 403):
+        return EngineRefused(f"{host} refused the key ({status}){quoted}.", status=status, hint=KEY_HINT)
+    hint = NOT_THERE_HINT if status in (404, 405) else None
+    return EngineRefused(f"{host} answered {status}{quoted}.", status=status, hint=hint, said=said, param=_param(exc))
+
+
+def _redirect(host: str, exc: APIStatusError) -> EngineRefused:
+    """A redirect, in words that name where it would have led."""
+    try:
+        target = urlsplit(urljoin(str(exc.request.url), exc.response.headers["location"]))
+        # Without the user, the password and the query, which may be secrets.
+        address = f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}"
+    except ValueError:  # brackets that do not match
+        address = ""
+    where = json.dumps(address[:SAID_BY_SERVER_CHARS]) if address else "nowhere"
+    message = f"{host} answered {exc.status_code} and redirects to {where}, which is not followed."
+    return EngineRefused(message, status=exc.status_code, hint=REDIRECT_HINT)
+
+
+def _said(exc: APIStatusError) -> str:
+    """The server's own words, if it used a usual shape and did not echo the key."""
+    message = _detail(exc).get("message")
+    if not isinstance(message, str) or not message.strip():
+        return ""
+    sent = exc.request.headers.get("authorization", "").removeprefix("Bearer ")
+    # Servers that quote the key quote it in part, so any long enough piece of it is reason enough to stay silent.
+    if sent and (sent in message or sent[:7] in message):
+        return ""
+    return message
+
+
+def _param(exc: APIStatusError) -> str:
+    """The field the server blames, if it says so."""
+    param = _detail(exc).get("param")
+    return param if isinstance(param, str) else ""
+
+
+def _detail(exc: APIStatusError) -> dict[str, Any]:
+    """What describes the error: OpenAI's object (the SDK has unwrapped it), or FastAPI's ``detail``, text or object."""
+    body: Any = exc.body
+    if not isinstance(body, dict):
+        return {}
+    detail = body.get("detail")
+    if "message" not in body and isinstance(detail, str | dict):
+        return detail if isinstance(detail, dict) else {"message": detail}
+    return body
