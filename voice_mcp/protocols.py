@@ -195,6 +195,10 @@ class Playback(Protocol):
         """Nothing more is due for now: the silence that follows is a pause, not a gap. ``write`` goes on."""
         ...
 
+    def renew(self) -> None:
+        """What follows comes from a source that begins anew: how late its first frames are says nothing of the rest."""
+        ...
+
     def finish(self) -> None:
         """No more frames will come."""
         ...
@@ -317,6 +321,31 @@ class OutputBackend(Protocol):
 
     def devices(self) -> list[str]:
         """The names of the output devices there are, the default first."""
+        ...
+
+
+class VoiceDetector(Protocol):
+    """Tells how likely it is that somebody speaks. One file in ``vad/`` each.
+
+    The output does not depend on how the input was cut.
+    """
+
+    @property
+    def format(self) -> PcmFormat:
+        """The shape of what it takes."""
+        ...
+
+    @property
+    def window_frames(self) -> int:
+        """Frames that one probability stands for."""
+        ...
+
+    def add(self, frames: bytes) -> list[float]:
+        """Take the next frames; return the probability of speech (0 to 1) for each window that is now complete."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard: the next frames belong to another stretch of sound."""
         ...
 
 

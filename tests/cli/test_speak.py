@@ -68,7 +68,7 @@ def test_json_has_the_shape_of_the_tool_s_result(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result.keys() == {
         *("status", "conversation_id", "utterance_id", "duration_s", "ttfa_ms", "underruns", "voice", "engine"),
-        "audio_path",
+        *("audio_path", "metrics"),
     }
     assert (result["status"], result["conversation_id"], result["voice"]) == ("saved", "talk-1", "square")
 

@@ -29,6 +29,7 @@ WAIT_S = 15.0
 MONO = PcmFormat(24_000, 1)
 BLOCK_FRAMES = 240
 NULL = LinkConfig(backends=("null",))
+NO_WAIT = LinkConfig(backends=("null",), device_wait_s=0)
 
 
 class Heard:
@@ -332,9 +333,9 @@ unix_only = pytest.mark.skipif(os.name == "nt", reason="needs the signals of Uni
 
 
 @unix_only
-async def test_a_killed_audio_process_is_an_error_and_the_next_utterance_gets_a_new_one() -> None:
+async def test_without_a_wait_a_killed_audio_process_is_an_error_and_the_next_utterance_gets_a_new_one() -> None:
     heard = Heard()
-    async with linked() as link:
+    async with linked(NO_WAIT) as link:
         playback = await link.begin(MONO, heard)
         await playback.write(tone(MONO.rate_hz))
         await heard.position(1)
@@ -354,7 +355,7 @@ async def test_a_killed_audio_process_is_an_error_and_the_next_utterance_gets_a_
 
 @unix_only
 async def test_a_writer_that_waits_for_room_is_told_when_the_audio_process_dies() -> None:
-    async with linked(LinkConfig(backends=("null",), ahead_s=0.1)) as link:
+    async with linked(LinkConfig(backends=("null",), ahead_s=0.1, device_wait_s=0)) as link:
         playback = await link.begin(MONO, heard := Heard())
         writing = asyncio.create_task(playback.write(tone(60 * MONO.rate_hz)))
         await heard.position(1)

@@ -13,7 +13,7 @@ import pytest
 
 from voice_mcp.audio.wav import WAV_HEADER_BYTES
 from voice_mcp.backends.file import FileBackend
-from voice_mcp.errors import DeviceUnavailable
+from voice_mcp.errors import DeviceBusy, DeviceUnavailable
 from voice_mcp.playback.output import Output, Utterance
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import FrameSource, OutputBackend, OutputStream
@@ -58,6 +58,8 @@ class HandBackend:
         self.name = name
         self.latency_s = latency_s
         self.problem = problem
+        self.is_busy = False
+        self.takes_only: PcmFormat | None = None
         self.streams: list[HandStream] = []
         self.asked_for: list[str | None] = []
         self.as_it_opens: Callable[[FrameSource], None] = lambda source: None
@@ -65,9 +67,10 @@ class HandBackend:
     def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
         self.asked_for.append(device)
         if self.problem is not None:
-            raise DeviceUnavailable(self.problem, hint=f"Mend {self.name}.")
+            kind = DeviceBusy if self.is_busy else DeviceUnavailable
+            raise kind(self.problem, hint=f"Mend {self.name}.")
         assert all(stream.is_closed for stream in self.streams), "two devices at a time"
-        self.streams.append(HandStream(fmt, source, self.latency_s))
+        self.streams.append(HandStream(self.takes_only or fmt, source, self.latency_s))
         self.as_it_opens(source)
         return self.streams[-1]
 
@@ -90,11 +93,15 @@ class Rig:
         self.other = HandBackend("other")
         self.backends: dict[str, OutputBackend] = {"hand": self.hand, "other": self.other, "file": FileBackend()}
         self.reports: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.left: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self.before_sending: Callable[[dict[str, Any]], None] = lambda report: None
         self.output = Output(self.backends.__getitem__, self._send)
         self._number = 0
 
     def _send(self, report: dict[str, Any]) -> None:
+        if report["event"] == "left":  # comes whenever it likes, between all others
+            self.left.put(report)
+            return
         self.before_sending(report)
         self.reports.put(report)
 
@@ -105,11 +112,12 @@ class Rig:
         device: str | None = None,
         path: Path | None = None,
         policy: BufferPolicy = POLICY,
+        wake_s: float = 0.0,
     ) -> int:
         """Begin the next utterance; its number."""
         self._number += 1
         where = str(path) if path is not None else None
-        self.output.begin(Utterance(self._number, fmt, backends or ("hand",), device, where, policy))
+        self.output.begin(Utterance(self._number, fmt, backends or ("hand",), device, where, policy, wake_s))
         return self._number
 
     def until(self, event: str) -> list[dict[str, Any]]:
@@ -186,6 +194,104 @@ def test_an_idle_device_hears_silence(rig: Rig) -> None:
     assert not any(rig.hand.stream.pull())
 
 
+def test_the_end_says_how_much_was_held_while_more_was_due(rig: Rig) -> None:
+    rig.begin()
+    rig.output.push(LOUD.tobytes() * 5 * PERIOD)
+    rig.hand.stream.pull(2)
+    rig.output.stop(1)
+    rig.hand.stream.pull()
+    ended = rig.wait_for("ended")
+
+    assert ended["buffer_least_s"] == pytest.approx(0.03)
+    assert ended["buffer_mean_s"] == pytest.approx(0.035)
+
+
+# --- what has left -----------------------------------------------------------------------------------------------
+
+
+def held_at(rig: Rig, frames: int, held: int) -> None:
+    """Wait until it is reported that ``frames`` frames have left, of which the device may hold ``held``."""
+    while True:
+        report = rig.left.get(timeout=WAIT_S)
+        assert report["n"] == 1
+        if (report["frames"], report["held"]) == (frames, held):
+            return
+
+
+def test_what_has_left_is_reported_period_by_period_with_what_the_device_may_still_hold(rig: Rig) -> None:
+    rig.hand.latency_s = 0.02
+    rig.begin()
+    rig.output.push(LOUD.tobytes() * 10 * PERIOD)
+    for periods in (1, 2, 3, 4, 5):
+        rig.hand.stream.pull()
+        held_at(rig, periods * PERIOD, min(periods, 4) * PERIOD)  # its latency, and what is in somebody's hands
+
+
+def test_silence_pushes_out_what_the_device_held(rig: Rig) -> None:
+    rig.hand.latency_s = 0.02
+    rig.begin()
+    rig.output.push(LOUD.tobytes() * 5 * PERIOD)
+    rig.output.rest(1)
+    rig.hand.stream.pull(5)
+    held_at(rig, 5 * PERIOD, 4 * PERIOD)
+    rig.hand.stream.pull()
+    held_at(rig, 5 * PERIOD, 3 * PERIOD)
+    rig.hand.stream.pull(3)
+    held_at(rig, 5 * PERIOD, 0)
+
+
+def test_a_loss_is_reported_with_what_the_device_took_along(rig: Rig) -> None:
+    rig.begin()
+    rig.output.push(LOUD.tobytes() * 1000)
+    rig.hand.stream.pull(5)
+    rig.hand.stream.source.lost("unplugged")
+    lost = rig.wait_for("lost")
+
+    assert (lost["frames"], lost["held"]) == (5 * PERIOD, 3 * PERIOD)
+
+
+# --- what a device takes, and how it wakes -----------------------------------------------------------------------
+
+
+def test_the_format_the_device_takes_is_reported_and_is_what_it_then_gets(rig: Rig) -> None:
+    rig.hand.takes_only = STEREO
+    number = rig.begin(fmt=MONO)
+    opened = rig.wait_for("opened")
+    sent = array("h", range(1000, 1000 + 6 * PERIOD)).tobytes()
+    rig.output.push(sent)
+    rig.output.finish(number)
+
+    assert (opened["rate_hz"], opened["channels"]) == (8000, 2)
+    assert rig.hand.stream.pull(8)[: len(sent)] == sent
+    assert rig.wait_for("ended")["heard_frames"] == 3 * PERIOD
+
+
+def test_a_device_that_was_just_opened_gets_silence_to_wake_up_before_the_first_frame(rig: Rig) -> None:
+    rig.begin(wake_s=0.03)
+    rig.output.push(LOUD.tobytes() * 1000)
+    heard = array("h", rig.hand.stream.pull(5))
+
+    assert not any(heard[: 3 * PERIOD])
+    assert all(heard[3 * PERIOD :])
+    assert rig.until("position")[-1]["frames"] == PERIOD
+
+
+def test_the_time_a_device_takes_to_wake_up_runs_while_sound_is_waited_for(rig: Rig) -> None:
+    rig.begin(wake_s=0.03)
+    rig.hand.stream.pull(4)
+    rig.output.push(LOUD.tobytes() * 1000)
+
+    assert all(array("h", rig.hand.stream.pull()))
+
+
+def test_a_device_that_was_kept_open_is_awake(rig: Rig) -> None:
+    rig.play()
+    rig.begin(wake_s=0.03)
+    rig.output.push(LOUD.tobytes() * 1000)
+
+    assert all(array("h", rig.hand.stream.pull()))
+
+
 # --- which device ------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +319,15 @@ def test_when_none_opens_every_reason_is_reported_and_the_first_advice(rig: Rig)
         "n": number,
         "message": "The first is broken. The second too.",
         "hint": "Mend hand.",
+        "busy": False,
     }
+
+
+def test_a_device_that_somebody_else_holds_is_reported_as_such(rig: Rig) -> None:
+    rig.hand.problem, rig.hand.is_busy = "Held.", True
+    rig.begin()
+
+    assert rig.wait_for("failed")["busy"] is True
 
 
 def test_after_a_failure_frames_are_dropped_and_the_next_utterance_may_work(rig: Rig) -> None:
@@ -333,7 +447,8 @@ def test_a_device_that_is_lost_is_reported_with_how_far_it_came(rig: Rig) -> Non
     rig.hand.stream.pull(3)
     rig.hand.stream.source.lost("unplugged")
 
-    assert rig.wait_for("lost") == {"event": "lost", "n": number, "message": "unplugged", "frames": 3 * PERIOD}
+    lost = rig.wait_for("lost")
+    assert (lost["n"], lost["message"], lost["frames"]) == (number, "unplugged", 3 * PERIOD)
 
 
 def test_a_device_that_was_lost_is_never_used_again(rig: Rig) -> None:

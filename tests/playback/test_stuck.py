@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of Unix"),
 ]
 
-QUICK = LinkConfig(backends=("null",), answer_s=1.0, stop_s=0.5)
+QUICK = LinkConfig(backends=("null",), answer_s=1.0, stop_s=0.5, device_wait_s=0)
 AT_ONCE = LinkConfig(backends=("null",), open_s=0.5)
 
 STUCK = """
@@ -89,7 +89,7 @@ async def test_after_a_device_that_never_opens_the_next_utterance_gets_a_process
         assert (await end_of(to_file)).frames == 1200
 
 
-async def test_a_process_that_freezes_in_the_middle_of_speech_is_killed_and_replaced() -> None:
+async def test_without_a_wait_a_process_that_freezes_in_the_middle_of_speech_is_killed_and_replaced() -> None:
     heard = Heard()
     async with linked(QUICK) as link:
         playback = await link.begin(MONO, heard)

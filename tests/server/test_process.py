@@ -65,8 +65,22 @@ async def test_a_server_that_is_killed_takes_its_audio_process_with_it(tmp_path:
         await gone(audio_process)
 
 
-async def test_an_audio_process_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:
+async def test_an_audio_process_that_is_killed_costs_no_word(tmp_path: Path) -> None:
     async with StdioServer(tmp_path) as server:
+        await server.initialize()
+        call = server.begin_speaking("This sentence takes long enough to be cut off in its middle.")
+        await server.speaking()
+        killed = await server.audio_process()
+        os.kill(killed, signal.SIGKILL)
+        said = (await server.answer(call))["result"]["structuredContent"]
+        assert said["status"] == "completed"
+        assert await server.audio_process() != killed
+    (line,) = exchanges(tmp_path)
+    assert line["duration_ms"] == pytest.approx(said["duration_s"] * 1000, abs=1)
+
+
+async def test_without_a_wait_an_audio_process_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:
+    async with StdioServer(tmp_path, {"VOICEMODE_DEVICE_WAIT_S": "0"}) as server:
         await server.initialize()
         call = server.begin_speaking(LONG)
         await server.speaking()

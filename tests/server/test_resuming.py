@@ -185,3 +185,14 @@ async def test_a_voice_that_was_only_preferred_costs_an_engine_no_second_chance(
 
     assert heard(said) == SENTENCE
     assert [exchange.json["voice"] for exchange in speech_endpoint.speech] == ["verse", "alloy", "alloy"]
+
+
+@pytest.mark.parametrize("broken", [Behaviour(cut_after_bytes=0, cut_cleanly=True), Behaviour(raw=b"")])
+async def test_a_connection_lost_before_the_first_frame_is_tried_again_where_there_is_nobody_else(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint, broken: Behaviour
+) -> None:
+    speech_endpoint.then(broken)
+    said = await say(house_of(tmp_path, speech_endpoint))
+
+    assert heard(said) == SENTENCE
+    assert "note" not in said

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import sys
 import wave
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from mcp.types import ElicitResult
 from tests.cli.command import Running
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
+from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
 from voice_mcp.app import App, link_config, usable_endpoints
 from voice_mcp.errors import SettingsError
@@ -185,6 +189,20 @@ async def test_openai_api_key_makes_openai_worth_asking() -> None:
     assert (openai.api_key, other.api_key) == ("sk-1", None)
 
 
+@pytest.mark.parametrize(("tts_cache_mb", "requests"), [(20.0, 2), (0.0, 3), (0.001, 3)])
+async def test_tts_cache_mb_is_the_room_for_phrases_that_are_said_often(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint, tts_cache_mb: float, requests: int
+) -> None:
+    urls = (speech_endpoint.base_url,)
+    house = make_house(tmp_path, tts_engine="openai", tts_base_urls=urls, tts_cache_mb=tts_cache_mb)
+    async with Client(create_server(house)) as client:
+        for _ in range(3):
+            with anyio.fail_after(20):
+                assert not (await client.call_tool("speak", {"message": "Tests pass."})).is_error
+                assert await anyio.to_thread.run_sync(house.journal.flush, 10)
+    assert len(speech_endpoint.speech) == requests
+
+
 @pytest.mark.parametrize("streaming_enabled", [True, False])
 async def test_streaming_enabled_lets_sound_begin_before_all_of_it_is_there(
     tmp_path: Path, speech_endpoint: SpeechEndpoint, streaming_enabled: bool
@@ -292,6 +310,76 @@ async def test_output_device_that_does_not_exist_is_an_error_that_names_it(tmp_p
     assert result.is_error
     assert result.structured_content is not None
     assert result.structured_content["error"] == "device_unavailable"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of Unix")
+@pytest.mark.parametrize("device_wait_s", [0.0, 5.0])
+async def test_device_wait_s_is_how_long_speech_waits_for_a_device_that_is_gone(
+    tmp_path: Path, device_wait_s: float
+) -> None:
+    house = make_house(tmp_path, audio_output="null", device_wait_s=device_wait_s)
+
+    async def kill_it(progress: float, total: float | None, message: str | None) -> None:
+        if progress > 0.3 and not killed:
+            assert house.audio_process_id is not None
+            killed.append(house.audio_process_id)
+            os.kill(house.audio_process_id, signal.SIGKILL)
+
+    killed: list[int] = []
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(20):
+            result = await client.call_tool("speak", {"message": "One or two seconds."}, progress_callback=kill_it)
+    assert killed
+    assert result.is_error is (device_wait_s == 0)
+
+
+async def test_device_wake_ms_is_silence_that_a_device_gets_before_the_first_word(tmp_path: Path) -> None:
+    assert link_config(Settings(device_wake_ms=250)).wake_s == pytest.approx(0.25)
+    house = make_house(tmp_path, audio_output="null", device_wake_ms=600)
+    async with Client(create_server(house)) as client:
+        first = (await client.call_tool("speak", {"message": "Hi."})).structured_content
+        again = (await client.call_tool("speak", {"message": "Hi."})).structured_content
+    assert first is not None
+    assert again is not None
+    assert first["ttfa_ms"] >= 600 > again["ttfa_ms"]
+
+
+@pytest.mark.pulse
+@pytest.mark.parametrize(("output_channels", "opened"), [(None, "s16le 1ch"), (4, "s16le 4ch")])
+async def test_output_channels_is_what_the_device_is_opened_with(
+    tmp_path: Path,
+    pulse_card: PulseCard,
+    monkeypatch: pytest.MonkeyPatch,
+    output_channels: int | None,
+    opened: str,
+) -> None:
+    for name, value in pulse_card.env.items():
+        monkeypatch.setenv(name, value)
+    house = make_house(tmp_path, audio_output="sounddevice", output_channels=output_channels)
+    async with Client(create_server(house)) as client:
+        await client.call_tool("speak", {"message": "Hi."})
+        streams = pulse_card.control("list", "sink-inputs")  # the device stays open for the next words
+    assert opened in streams
+
+
+@pytest.mark.pulse
+@pytest.mark.parametrize(("pan", "louder"), [(-0.8, "left"), (0.8, "right"), (0.0, "neither")])
+async def test_pan_is_where_the_voice_sits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pan: float, louder: str
+) -> None:
+    require_pulse()
+    with PulseCard(channels=2) as card:
+        for name, value in card.env.items():
+            monkeypatch.setenv(name, value)
+        await said(make_house(tmp_path, audio_output="sounddevice", pan=pan))
+        sides = array("h", card.capture.data())
+    left, right = (max(map(abs, sides[side::2])) for side in (0, 1))
+    assert louder == ("neither" if left == right else "left" if left > right else "right")
+
+
+async def test_pan_auto_gives_each_conversation_a_place_of_its_own(tmp_path: Path) -> None:
+    seating = make_house(tmp_path, pan="auto").speaker.seating
+    assert seating.pan("one") != seating.pan("another")
 
 
 def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:

@@ -20,16 +20,17 @@ pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 LONG = "This sentence is one of many and takes its time. " * 10
 WAIT_S = 20.0
 
-Start = Callable[[str], StdioServer]
+Start = Callable[..., StdioServer]
 
 
 @pytest.fixture
 def start(tmp_path: Path, pulse_card: PulseCard, speech_endpoint: SpeechEndpoint) -> Start:
     """A server that speaks with the endpoint's voice on the card, through the backend that is named."""
 
-    def start(backend: str) -> StdioServer:
+    def start(backend: str, **more: str) -> StdioServer:
         env = {
             **pulse_card.env,
+            **more,
             "VOICEMODE_AUDIO_OUTPUT": backend,
             "VOICEMODE_TTS_ENGINE": "openai",
             "VOICEMODE_TTS_BASE_URLS": speech_endpoint.base_url,
@@ -101,11 +102,11 @@ async def test_a_cancelled_message_fades_out_and_nothing_follows(
     assert 0 < line["duration_ms"] * 24 - verdict.found <= fade_frames + 24
 
 
-async def test_a_device_that_disappears_mid_word_ends_in_a_clear_result(
+async def test_a_device_that_disappears_mid_word_and_is_not_waited_for_ends_in_a_clear_result(
     start: Start, pulse_card: PulseCard, speech_endpoint: SpeechEndpoint
 ) -> None:
     speech_endpoint.always(Behaviour(pace=2.0))
-    async with start("sounddevice") as server:
+    async with start("sounddevice", VOICEMODE_DEVICE_WAIT_S="0") as server:
         await server.initialize()
         call = server.begin_speaking(LONG)
         await server.speaking()

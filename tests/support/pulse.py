@@ -36,6 +36,9 @@ ORPHAN_S = 900
 FIFO_BYTES = 1 << 20
 """About 20 s of 24 kHz mono: the sink drops what does not fit, and the reader may be kept from running for a while."""
 
+FIRST_SINK = "card"
+"""The sink a card begins with, and its default."""
+
 _PLUGIN = "libasound_module_pcm_pulse.so"
 _ALSA_CONF = """\
 pcm.!default { type pulse }
@@ -45,7 +48,7 @@ ctl.!default { type pulse }
 
 def missing_for_pulse() -> str | None:
     """What this machine lacks to play through a ``PulseCard``, or None."""
-    for program in ("pulseaudio", "parec"):
+    for program in ("pulseaudio", "parec", "pactl"):
         if shutil.which(program) is None:
             return f"{program} is not installed (pulseaudio, pulseaudio-utils)"
     if ctypes.util.find_library("portaudio") is None:
@@ -76,8 +79,8 @@ class PulseCard:
         self.capture = Capture(2 * rate_hz * channels)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
-        self._listener: subprocess.Popen[bytes] | None = None
-        self._reader: threading.Thread | None = None
+        self._listeners: list[subprocess.Popen[bytes]] = []
+        self._readers: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -113,13 +116,7 @@ class PulseCard:
                 self._path(name).mkdir(mode=0o700)
             self._path("asound.conf").write_text(_ALSA_CONF)
             self._path("client.conf").write_text("autospawn = no\n")
-            self._daemon = self._launch()
-            eventually(self._answers, START_TIMEOUT_S, "PulseAudio's first answer")
-            if self.period_ms is not None:
-                self._listener = self._listen(self.period_ms)
-            self._reader = threading.Thread(target=self._read, args=(self._open_fifo(),), name="card", daemon=True)
-            self._reader.start()
-            eventually(self._settled, START_TIMEOUT_S, "the card's period")
+            self._plug_in()
         except BaseException as exc:
             said = self.said()
             self.stop()
@@ -127,31 +124,100 @@ class PulseCard:
                 raise RuntimeError(f"pulseaudio did not start: {exc}\n{said}") from exc
             raise
 
+    def _plug_in(self) -> None:
+        self._daemon = self._launch()
+        eventually(self._answers, START_TIMEOUT_S, "PulseAudio's first answer")
+        self._tap(FIRST_SINK, self.capture)
+
+    def _tap(self, sink: str, capture: Capture) -> None:
+        """Begin to read a sink, and keep its period short."""
+        listener = None
+        if self.period_ms is not None:
+            listener = self._listen(sink, self.period_ms)
+            self._listeners.append(listener)
+        arguments = self._open_fifo(sink), listener, capture
+        reader = threading.Thread(target=self._read, args=arguments, name=f"card {sink}", daemon=True)
+        self._readers.append(reader)
+        reader.start()
+        eventually(lambda: self._settled(capture), START_TIMEOUT_S, "the card's period")
+
     def stop(self) -> None:
         """End the daemon and the reading thread; what was captured stays. May be called twice."""
-        for process in (self._listener, self._daemon):
-            if process is not None:
-                _end(process)
-        self._daemon = None
-        if self._reader is not None:
-            # The pipe has lost its only writer, so the thread reads its end.
-            self._reader.join(STOP_TIMEOUT_S)
-            if self._reader.is_alive():
-                raise RuntimeError("the card's reading thread did not end")
-            self._reader = None
-        if self._listener is not None and self._listener.stdout is not None:
-            self._listener.stdout.close()
-        self._listener = None
+        self._let_go()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
+    def _let_go(self) -> None:
+        for process in (*self._listeners, self._daemon):
+            if process is not None:
+                _end(process)
+        self._daemon = None
+        for reader in self._readers:
+            # The pipe has lost its only writer, so the thread reads its end.
+            reader.join(STOP_TIMEOUT_S)
+            if reader.is_alive():
+                raise RuntimeError("the card's reading thread did not end")
+        self._readers.clear()
+        for listener in self._listeners:
+            if listener.stdout is not None:
+                listener.stdout.close()
+        self._listeners.clear()
+
     def unplug(self) -> None:
-        """Kill the daemon, whatever it plays: to its clients, the card is gone."""
+        """Kill the daemon, whatever it plays: to its clients, the card is gone. What it got is captured."""
         if self._daemon is None:
             raise RuntimeError("the card is not running")
         self._daemon.kill()
         self._daemon.wait(STOP_TIMEOUT_S)
+
+    def replug(self) -> bytes:
+        """Start another daemon at the same address: to its clients, the card is back. It is captured from nothing.
+
+        Returns:
+            Everything the one before it got.
+
+        Raises:
+            RuntimeError: The card has not been unplugged.
+        """
+        if self._daemon is None or self._daemon.poll() is None:
+            raise RuntimeError("the card is not unplugged")
+        self._let_go()
+        before = self.captured()
+        for name in (f"fifo-{FIRST_SINK}", "socket"):  # what a daemon leaves behind that was killed
+            self._path(name).unlink(missing_ok=True)
+        self.capture = Capture(2 * self.rate_hz * self.channels)
+        self._plug_in()
+        return before
+
+    def add_sink(self, name: str) -> Capture:
+        """Give the daemon another sink of the same shape, which is not the default.
+
+        Returns:
+            What it gets from now on.
+        """
+        self.control("load-module", "module-pipe-sink", *self._sink(name).split())
+        capture = Capture(2 * self.rate_hz * self.channels)
+        self._tap(name, capture)
+        return capture
+
+    def control(self, *command: str) -> str:
+        """Tell the daemon something, in the words of ``pactl``; what it answered.
+
+        Raises:
+            CalledProcessError: It refused.
+        """
+        env = _system_env() | {"HOME": str(self._path("home"))} | self.env
+        done = subprocess.run(
+            ["pactl", *command], env=env, capture_output=True, text=True, check=True, timeout=START_TIMEOUT_S
+        )
+        return done.stdout
+
+    def remove_sink(self, name: str) -> None:
+        """Take a sink away, whatever it plays."""
+        lines = self.control("list", "short", "modules").splitlines()
+        (number,) = [line.split()[0] for line in lines if f"sink_name={name} " in f"{line} "]
+        self.control("unload-module", number)
 
     def captured(self) -> bytes:
         """Everything the card got so far: signed 16-bit little-endian frames."""
@@ -184,12 +250,11 @@ class PulseCard:
         return Path(self._folder.name) / name
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        sink = f"file={self._path('fifo')} format=s16le rate={self.rate_hz} channels={self.channels}"
         arguments = [
             *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--disable-shm=yes"),
             *("--high-priority=no", "--realtime=no", "--no-cpu-limit=yes", f"--exit-idle-time={ORPHAN_S}"),
             *("--log-target=stderr", "--log-level=notice"),
-            f"--load=module-pipe-sink use_system_clock_for_timing=yes {sink}",
+            f"--load=module-pipe-sink {self._sink(FIRST_SINK)}",
             # Last, so that whoever can connect finds the sink.
             f"--load=module-native-protocol-unix auth-anonymous=1 auth-cookie-enabled=0 socket={self._path('socket')}",
         ]
@@ -204,23 +269,30 @@ class PulseCard:
                 stderr=log,
             )
 
-    def _listen(self, period_ms: int) -> subprocess.Popen[bytes]:
+    def _sink(self, name: str) -> str:
+        shape = f"format=s16le rate={self.rate_hz} channels={self.channels}"
+        return f"sink_name={name} use_system_clock_for_timing=yes file={self._path(f'fifo-{name}')} {shape}"
+
+    def _listen(self, sink: str, period_ms: int) -> subprocess.Popen[bytes]:
         # It writes to this process, so it ends with it; without clients the daemon then ends as well.
         with self._path("stderr").open("ab") as log:
             return subprocess.Popen(
-                ["parec", "--raw", f"--latency-msec={period_ms}", "--format=s16le", "--rate=8000", "--channels=1"],
+                [
+                    *("parec", "--raw", f"--device={sink}.monitor", f"--latency-msec={period_ms}"),
+                    *("--format=s16le", "--rate=8000", "--channels=1"),
+                ],
                 env=_system_env() | {"HOME": str(self._path("home"))} | self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
 
-    def _settled(self) -> bool:
+    def _settled(self, capture: Capture) -> bool:
         """The last few blocks were as short as they are to be."""
         if self.period_ms is None:
             return True
         most = 2 * 2 * self.channels * self.rate_hz * self.period_ms // 1000
-        starts = [start for _, start in self.capture.blocks()][-4:]
+        starts = [start for _, start in capture.blocks()][-4:]
         return len(starts) == 4 and all(b - a <= most for a, b in zip(starts, starts[1:], strict=False))
 
     def _answers(self) -> bool:
@@ -230,11 +302,11 @@ class PulseCard:
             probe.settimeout(1.0)
             return probe.connect_ex(str(self._path("socket"))) == 0
 
-    def _open_fifo(self) -> int:
+    def _open_fifo(self, sink: str) -> int:
         import fcntl  # not on Windows, where this module is imported only to be skipped
 
         # Without waiting: a daemon that died meanwhile would leave nobody to open the other end.
-        fifo = os.open(self._path("fifo"), os.O_RDONLY | os.O_NONBLOCK)
+        fifo = os.open(self._path(f"fifo-{sink}"), os.O_RDONLY | os.O_NONBLOCK)
         os.set_blocking(fifo, True)
         resize = getattr(fcntl, "F_SETPIPE_SZ", None)
         if resize is not None:
@@ -243,11 +315,11 @@ class PulseCard:
                 fcntl.fcntl(fifo, resize, FIFO_BYTES)
         return fifo
 
-    def _read(self, fifo: int) -> None:
+    def _read(self, fifo: int, listener: subprocess.Popen[bytes] | None, capture: Capture) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(fifo, selectors.EVENT_READ)
-            if self._listener is not None and self._listener.stdout is not None:
-                selector.register(self._listener.stdout, selectors.EVENT_READ)
+            if listener is not None and listener.stdout is not None:
+                selector.register(listener.stdout, selectors.EVENT_READ)
             try:
                 while fifo in selector.get_map():
                     for key, _ in selector.select():
@@ -255,10 +327,10 @@ class PulseCard:
                         if not data:
                             selector.unregister(key.fileobj)
                         elif key.fd == fifo:
-                            self.capture.append(data, time.perf_counter())
+                            capture.append(data, time.perf_counter())
             finally:
                 os.close(fifo)
-                self.capture.end()
+                capture.end()
 
 
 def _system_env() -> dict[str, str]:

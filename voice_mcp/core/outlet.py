@@ -136,6 +136,11 @@ class Outlet:
         if self._playback is not None:
             self._playback.rest()
 
+    def renew(self) -> None:
+        """What follows is asked for anew."""
+        if self._playback is not None:
+            self._playback.renew()
+
     def stop(self) -> None:
         """Silence, now. Returns at once."""
         if self._playback is not None:

@@ -11,7 +11,7 @@ from voice_mcp.clock import Clock
 from voice_mcp.codecs.detect import choose_decoder, undecided
 from voice_mcp.codecs.whole import WholeFileDecoder
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
-from voice_mcp.errors import EngineError
+from voice_mcp.errors import CodecError, EngineError
 from voice_mcp.playback.jitter import Jitter
 from voice_mcp.protocols import Decoder, SpeechStream
 from voice_mcp.types import PcmFormat, WordMark
@@ -141,6 +141,8 @@ class Receiver:
                 yield self._count(rest, decoder)
             if not reception.frames and any(char.isalnum() for char in reception.text):
                 raise EngineError(f"{self._stream.engine} sent no audio.")
+        except CodecError as exc:
+            raise exc.of(self._stream.engine) from exc.__cause__
         finally:
             reception.decode_errors = decoder.decode_errors
 

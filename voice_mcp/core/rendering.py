@@ -20,7 +20,7 @@ from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.reception import Receiver, Reception
 from voice_mcp.core.splice import Splice
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import CodecError, EngineError, EngineStalled, UnknownVoice, VoiceError
+from voice_mcp.errors import CodecError, EngineError, EngineStalled, EngineUnreachable, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechEngine, SpeechStream
 from voice_mcp.types import PcmFormat, SpeechRequest, WordMark
@@ -37,6 +37,11 @@ class Begin:
     start: int
     format: PcmFormat
     marks: Sequence[WordMark]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What follows is asked for anew: it goes on with what came before, but nobody knows when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class _Line:
 
     def begin_again(self) -> None:
         """The same rendition is asked for anew."""
-        self.earlier, self.received = self.furthest, None
+        furthest = self.furthest
+        self.earlier = furthest if furthest is not None and furthest.frames else None
+        self.received = None
         if self.splice is not None:
             self.splice.restart()
 
@@ -136,8 +143,10 @@ class Rendering:
         """How much of them to collect before sound starts."""
         return self._roster.prebuffer_s(self._casting.order()[0], most_s)
 
-    async def render(self, text: str) -> AsyncGenerator[Begin | bytes, None]:
+    async def render(self, text: str) -> AsyncGenerator[Begin | Again | bytes, None]:
         """The frames of ``text``: a ``Begin`` whenever a stretch of sound starts, then whole frames.
+
+        An ``Again`` stands wherever something broke off.
 
         Raises:
             UnknownVoice: Nobody has the voice that was asked for.
@@ -165,7 +174,8 @@ class Rendering:
                     continue  # it was only a preference, and the engine has learnt that it lacks it: ask for the next
                 problem: VoiceError = exc
             except (EngineError, CodecError) as exc:
-                if self._may_try_again(source, line, exc):
+                yield Again()
+                if self._may_try_again(source, line, exc, is_last=len(sources) == 1):
                     continue
                 problem = exc
             problems.append(problem)
@@ -187,13 +197,19 @@ class Rendering:
             return b""
         return line.go_on_from_the_word()
 
-    def _may_try_again(self, source: _Source, line: _Line, exc: VoiceError) -> bool:
-        """An engine failed: whether it gets a second chance, because it had begun."""
+    def _may_try_again(self, source: _Source, line: _Line, exc: VoiceError, *, is_last: bool) -> bool:
+        """An engine failed: whether it gets a second chance.
+
+        It does when it had begun to speak. One that was only silent gets it when there is nobody else: another engine
+        is sooner heard than the second silence of this one.
+        """
         data = {"engine": source.engine.name, "code": exc.code, "message": exc.message}
         self._trail.event(EventType.TTS_ERROR, data)
         if source.kept is not None:
             return False
-        if line.asked == 1 and line.received is not None and line.received.frames:
+        begun = line.received is not None and line.received.frames > 0
+        lost = isinstance(exc, EngineStalled) or (isinstance(exc, EngineUnreachable) and exc.hung_up)
+        if line.asked == 1 and (begun or (lost and is_last)):
             line.begin_again()
             return True
         self._roster.failed(source.engine, exc)
@@ -217,7 +233,7 @@ class Rendering:
         line.asked += 1
         deadline_s = self._deadline(line.earlier) if line.asked > 1 else None
         resumes = int(line.asked > 1)
-        stream, line.received = None, self._asked(source, request, again=line.earlier is not None)
+        stream, line.received = None, self._asked(source, request, again=line.asked > 1 or line.earlier is not None)
         try:
             async with _until(deadline_s, source.engine):
                 stream = await self._open(source, request, line)

@@ -20,7 +20,7 @@ from voice_mcp.core.floor import Floor
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.phrases import Phrases
-from voice_mcp.core.rendering import Begin, Rendering
+from voice_mcp.core.rendering import Again, Begin, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.seating import Seating
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
@@ -301,6 +301,8 @@ class Speech:
                 async for piece in pieces:
                     if isinstance(piece, Begin):
                         await self._begin_stretch(line, piece)
+                    elif isinstance(piece, Again):
+                        self._outlet.renew()
                     else:
                         await self._outlet.send(piece)
             await self._end_stretch()

@@ -18,6 +18,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voice_mcp.playback.jitter import Jitter
+from voice_mcp.playback.levels import Levels
 from voice_mcp.types import PcmFormat, PlaybackEventType
 
 GAP_FADE_S = 0.005
@@ -26,6 +28,10 @@ STOP_FADE_S = 0.008
 """Length of the fade when speech is stopped on purpose."""
 NOISE_FLOOR = 104
 """Peak above which a frame counts as sound: -50 dBFS of a 16-bit sample."""
+RUN_S = 20.0
+"""How long sound is to go on after a gap: from a source slower than speech, so much is collected that it does."""
+FULL_SHARE = 0.9
+"""From this share of the most that may be held on, a source waits for the ear, and is not late."""
 
 
 class PlayerState(StrEnum):
@@ -59,7 +65,7 @@ class BufferPolicy:
     start_s: float = 0.04
     """Seconds of audio to hold before the first frame leaves."""
     rebuffer_s: float = 0.3
-    """Seconds to hold after the first gap; doubled for each further one."""
+    """Seconds to hold after the first gap, at least; doubled for each further one."""
     most_s: float = 2.0
     """Never wait for more than this, in seconds."""
 
@@ -80,9 +86,14 @@ class Player:
     def __init__(self, fmt: PcmFormat, policy: BufferPolicy | None = None, *, drain_frames: int = 0) -> None:
         policy = policy or BufferPolicy()
         self._fmt = fmt
-        self._start_frames = max(1, fmt.frames_in(min(policy.start_s, policy.most_s)))
+        self._most_frames = max(1, fmt.frames_in(policy.most_s))
+        self._least_frames = 1
+        self._start_frames = self._bounded(fmt.frames_in(policy.start_s))
         self._rebuffer_s = policy.rebuffer_s
-        self._most_s = policy.most_s
+        self._full_s = FULL_SHARE * policy.most_s
+        self._jitter = Jitter()
+        self._held_then_s = 0.0  # after the last arrival
+        self._levels = Levels()
         self._gap_fade_frames = fmt.frames_in(GAP_FADE_S)
         self._stop_fade_frames = fmt.frames_in(STOP_FADE_S)
         self._fading_in = array("f")  # gains still to be applied, one per frame; a fade may span several blocks
@@ -90,7 +101,7 @@ class Player:
         self._chunks: deque[memoryview] = deque()
         self._buffered_bytes = 0
         self._finished = False
-        self._resting = False
+        self._resting = self._renewed = False
         self._heard_sound = False
         self._position_mark = 0
         self._position_step = max(1, fmt.frames_in(0.04))
@@ -112,8 +123,22 @@ class Player:
         """Frames held and not yet given to the device."""
         return self._buffered_bytes // self._fmt.frame_bytes
 
-    def push(self, data: bytes) -> None:
+    @property
+    def buffer_mean_frames(self) -> float | None:
+        """Frames held after a block, on average while sound played and more was due; None if that never was."""
+        return self._levels.mean_frames
+
+    @property
+    def buffer_least_frames(self) -> int | None:
+        """The least that was held, likewise."""
+        return self._levels.least_frames
+
+    def push(self, data: bytes, now_s: float) -> None:
         """Take the next frames.
+
+        Args:
+            data: Whole frames.
+            now_s: When they came, in seconds on any clock that never goes back.
 
         Raises:
             ValueError: ``data`` is not a whole number of frames.
@@ -121,21 +146,29 @@ class Player:
         if len(data) % self._fmt.frame_bytes:
             raise ValueError(f"{len(data)} bytes are no whole number of {self._fmt.frame_bytes}-byte frames")
         if data and not self._finished and self.state not in (PlayerState.STOPPING, PlayerState.ENDED):
-            self._resting = False
+            self._jitter.add(self._fmt.seconds(self._fmt.frames(len(data))), now_s, excused_s=self._excused_s())
+            self._resting = self._renewed = False
             self._chunks.append(memoryview(data))
             self._buffered_bytes += len(data)
+            self._held_then_s = self._fmt.seconds(self.buffered_frames)
 
     def fit_to_device(self, period_frames: int, latency_frames: int) -> None:
         """The device is open: it takes ``period_frames`` at a time, and holds ``latency_frames`` of what it took.
 
-        Sound starts only when the first period can be filled and more is there, or it would run dry at once.
+        Sound starts, and starts again, only when the first period can be filled and more is there, or it would run dry
+        at once.
         """
-        self._start_frames = max(self._start_frames, period_frames + self._gap_fade_frames)
+        self._least_frames = period_frames + self._gap_fade_frames
+        self._start_frames = self._bounded(self._start_frames)
         self.drain_frames = latency_frames + period_frames
 
     def rest(self) -> None:
         """Nothing more is due for now: what follows what is held is a pause between words, not a gap in them."""
-        self._resting = self.state in (PlayerState.FILLING, PlayerState.PLAYING)
+        self._resting = True
+
+    def renew(self) -> None:
+        """The source begins anew: how late its next frames are says nothing of those after them."""
+        self._renewed = True
 
     def finish(self) -> None:
         """No more frames will come: play what is held, then end."""
@@ -154,12 +187,24 @@ class Player:
         """End now, without a fade: the device is no longer there to play one."""
         self._end(0)
 
-    def count_device_gap(self) -> None:
-        """The device says that it ran dry by itself: one gap that no fade could soften."""
-        if self.state is PlayerState.PLAYING and self.played_frames > 0:
-            self._emit(PlaybackEventType.UNDERRUN, 0)
+    @property
+    def in_sound(self) -> bool:
+        """Whether sound is under way, so that a device that runs dry now tears it."""
+        return self.state is PlayerState.PLAYING and self.played_frames > 0
+
+    def count_device_gap(self, gap_frames: int = 0, *, late: bool = False) -> None:
+        """The device ran dry by itself: one gap that no fade could soften.
+
+        Args:
+            gap_frames: How long the silence was, about; 0 if nobody knows.
+            late: It tore a sound some moments ago, and is noticed only now.
+        """
+        noticed = late and self.played_frames > 0 and self.state not in (PlayerState.STOPPING, PlayerState.ENDED)
+        if noticed or self.in_sound:
             self.underruns += 1
-            self._emit(PlaybackEventType.RESUMED, 0)
+            self.inserted_silence_frames += gap_frames
+            self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=gap_frames)
+            self._emit(PlaybackEventType.RESUMED, 0, gap_frames=gap_frames)
 
     def render(self, out: memoryview) -> None:
         """Fill ``out`` with the next frames, and with silence where there are none.
@@ -199,9 +244,10 @@ class Player:
     # --- decisions ---------------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
-        if self._finished or (self._resting and self._chunks):
+        if self._finished or (self._resting and (self._chunks or self.state is PlayerState.DRY)):
             return True
-        return self.buffered_frames >= self._start_frames
+        needed = self._start_frames if self.state is PlayerState.FILLING else self._rebuffer_frames
+        return self.buffered_frames >= needed
 
     def _start(self) -> None:
         if self.state is PlayerState.FILLING:
@@ -215,6 +261,8 @@ class Player:
 
     def _count_gap(self) -> None:
         """Only when sound goes on: silence with nothing after it was the end, not a gap between two sounds."""
+        self._start_frames = self._rebuffer_frames  # whoever was late once need not be in time after a pause
+        self._rebuffer_s *= 2
         self.underruns += 1
         self.inserted_silence_frames += self.silent_frames
         self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=self.silent_frames)
@@ -233,8 +281,10 @@ class Player:
             # Whoever bounds what is on the way must know exactly what has left, or both ends wait for the other.
             self._position_mark = self.played_frames
         self._fill(out, frames, fade_at)
+        if not self._may_run_out:
+            self._levels.add(self.buffered_frames)
         if going_dry:
-            self._go_dry()
+            self.state = PlayerState.DRY
         elif not self._chunks and self._may_run_out:
             self.state = PlayerState.DRAINING if self._finished else PlayerState.FILLING
         return frames
@@ -243,10 +293,22 @@ class Player:
     def _may_run_out(self) -> bool:
         return self._finished or self._resting
 
-    def _go_dry(self) -> None:
-        self.state = PlayerState.DRY
-        self._start_frames = max(1, self._fmt.frames_in(min(self._rebuffer_s, self._most_s)))
-        self._rebuffer_s *= 2
+    @property
+    def _rebuffer_frames(self) -> int:
+        """Frames to collect after a gap, by what is known of the source by now."""
+        measured = self._fmt.frames_in(self._jitter.reserve_for(RUN_S)) + self._least_frames
+        return self._bounded(max(self._fmt.frames_in(self._rebuffer_s), measured))
+
+    def _bounded(self, wanted_frames: int) -> int:
+        return min(max(wanted_frames, self._least_frames), self._most_frames)
+
+    def _excused_s(self) -> float:
+        """How much of the time since the last arrival was the text's doing, or the ear's, which had no room."""
+        no_room_s = self._held_then_s - self._full_s
+        had_no_room = no_room_s > 0 and self._fmt.seconds(self.buffered_frames) >= self._full_s
+        if self._resting or self._renewed or had_no_room:
+            return math.inf
+        return max(0.0, no_room_s)
 
     def _play_stop(self, out: memoryview, wanted: int) -> int:
         frames = min(wanted, len(self._fading_out))

@@ -97,6 +97,8 @@ def _obey(output: Output, command: Command, payload: bytes) -> None:
         output.finish(fields["n"])
     elif command is Command.REST:
         output.rest(fields["n"])
+    elif command is Command.RENEW:
+        output.renew(fields["n"])
     elif command is Command.STOP:
         output.stop(fields["n"])
     elif command is Command.DEVICES:
@@ -111,6 +113,7 @@ def _utterance(fields: dict[str, Any]) -> Utterance:
         device=fields["device"],
         path=fields["path"],
         policy=BufferPolicy(fields["start_s"], fields["rebuffer_s"], fields["most_s"]),
+        wake_s=fields["wake_s"],
     )
 
 

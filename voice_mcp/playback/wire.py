@@ -19,9 +19,9 @@ class Command(IntEnum):
     """What the server says to the audio process."""
 
     BEGIN = 1
-    """A new utterance: its number, format, device and buffer policy."""
+    """A new utterance: its number, format, device and buffer policy. Frames follow once its device is open."""
     AUDIO = 2
-    """Frames of the current utterance, raw."""
+    """Frames of the current utterance, raw, as the device takes them that was reported open."""
     FINISH = 3
     """No more frames will come."""
     STOP = 4
@@ -30,6 +30,8 @@ class Command(IntEnum):
     """Which devices are there?"""
     REST = 6
     """Nothing more is due for now."""
+    RENEW = 7
+    """The source begins anew."""
 
 
 def pack(command: Command, payload: bytes | memoryview) -> bytes:
