@@ -1,4 +1,7 @@
-"""Print the figures: ``python -m benchmarks`` for all, or with names, ``python -m benchmarks startup first_sound``."""
+"""Print the figures: ``python -m benchmarks`` for all, or with names, ``python -m benchmarks startup first_sound``.
+
+``--quick`` shortens what takes minutes and has a shorter form (``network``).
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,20 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "long_utterance")
+ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "endpointing", "network", "long_utterance")
+QUICK = "--quick"
+HAVE_QUICK = ("network",)
 
 
 def main() -> None:
     """Measure one after the other and print one table."""
-    names = sys.argv[1:] or ALL
+    names = [name for name in sys.argv[1:] if name != QUICK] or ALL
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a server without its bytecode cache measures the compiler
     figures: list[Figure] = []
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        figures += asyncio.run(import_module(f"benchmarks.{name}").measure())
+        options = {"quick": True} if QUICK in sys.argv and name in HAVE_QUICK else {}
+        figures += asyncio.run(import_module(f"benchmarks.{name}").measure(**options))
     print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores\n")
     print(table(figures))
     sys.exit(any(figure.verdict == "MISSED" for figure in figures))
