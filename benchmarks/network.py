@@ -19,6 +19,7 @@ from benchmarks.scenario import PACE, Result, Scenario
 from benchmarks.takes import RATE_HZ, Stage
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.network import Network
+from tests.support.pattern import FRAMES_PER_CHARACTER
 from tests.support.pulse import PulseCard
 from tests.support.weather import HOTEL, LAN, MOBILE_4G, Profile, cut, hang, outage, slower_than
 
@@ -137,12 +138,16 @@ class _Bench:
     async def broken(self) -> list[Figure]:
         """A connection that breaks off, and one that falls silent."""
         figures = []
-        for name, profile, messages, bar_s in (
-            ("cut in the middle", cut(self._middle), 2, 1.0),
-            ("hung in the middle", hang(self._middle), 1, STALL_LIMIT_S + 0.5),
+        middle = len(ONE_SENTENCE) * FRAMES_PER_CHARACTER  # bytes of half the sentence
+        for name, profile, messages, bar_s, spoken in (
+            ("cut in mid-sentence", cut(middle), 2, 1.0, True),
+            ("cut in the middle of 10 s", cut(self._middle), 2, 1.0, False),
+            ("hung in mid-sentence", hang(middle), 1, STALL_LIMIT_S + 0.5, True),
+            ("hung in the middle of 10 s", hang(self._middle), 1, STALL_LIMIT_S + 0.5, False),
         ):
             # The second try begins anew: it takes as long to come back to where the first ended as that took to come.
-            results = await self._run(self._one_sentence(name, profile, messages))
+            scenario = self._one_sentence(name, profile, messages)
+            results = await self._run(replace(scenario, audio_bytes=None) if spoken else scenario)
             mine = results[0]
             figures += [
                 Figure(

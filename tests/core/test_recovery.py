@@ -76,20 +76,28 @@ async def test_a_server_that_is_still_gone_rests_longer_each_time_without_anybod
             assert ward.engine not in ward.roster.candidates()
 
 
-async def test_a_server_without_a_list_of_models_is_there_all_the_same() -> None:
-    with SpeechEndpoint(listing=Behaviour.refusing(404)) as endpoint:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+async def test_a_server_that_refuses_its_list_is_there_all_the_same(status: int) -> None:
+    with SpeechEndpoint(listing=Behaviour.refusing(status)) as endpoint:
         async with Ward(endpoint.base_url) as ward:
             ward.roster.failed(ward.engine, GONE)
             await eventually_async(lambda: looks(endpoint) == 1, 5, "the look")
             await eventually_async(lambda: not ward.rests, 5, "the end of the rest")
 
+            assert ward.roster.last_error(ward.engine) is GONE
 
-async def test_a_server_that_refuses_the_key_goes_on_resting() -> None:
-    with SpeechEndpoint(listing=Behaviour.refusing(401)) as endpoint:
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_server_whose_list_is_broken_rests_as_long_as_it_would_have_and_no_longer(status: int) -> None:
+    with SpeechEndpoint(listing=Behaviour.refusing(status)) as endpoint:
         async with Ward(endpoint.base_url) as ward:
             ward.roster.failed(ward.engine, GONE)
-            await eventually_async(lambda: looks(endpoint) == 2, 10, "the second look")
-            await eventually_async(lambda: ward.roster.rests_for_s(ward.engine) > 2 * REST_S, 10, "the third rest")
+            with anyio.fail_after(5):
+                await ward.recovery.settled()
+
+            assert looks(endpoint) == 1
+            assert not ward.rests
+            assert ward.roster.last_error(ward.engine) is GONE
 
 
 async def test_a_server_that_said_when_to_come_back_is_not_looked_at_before(

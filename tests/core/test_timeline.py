@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.core.timeline import CHARS_PER_SECOND, Run, expected_seconds, spoken_chars
+from voice_mcp.core.timeline import CHARS_PER_SECOND, SLOW_SPEECH, Run, expected_seconds, spoken_chars
 from voice_mcp.types import WordMark
 
 TEXT = "One two, three."
@@ -58,8 +58,24 @@ def test_without_marks_the_text_is_laid_evenly_over_the_audio(heard_s: float, he
 
 
 @pytest.mark.parametrize(("speed", "heard"), [(0.5, ""), (1.0, "One"), (2.0, "One two,")])
-def test_while_the_end_is_not_known_the_usual_pace_at_that_speed_is_taken(speed: float, heard: str) -> None:
-    assert said(Run(TEXT, 0.0, []), 5 / CHARS_PER_SECOND, speed=speed) == heard
+def test_while_the_end_is_not_known_the_pace_of_a_slow_voice_at_that_speed_is_taken(speed: float, heard: str) -> None:
+    assert said(Run(TEXT, 0.0, []), 5 / (CHARS_PER_SECOND * SLOW_SPEECH), speed=speed) == heard
+
+
+@pytest.mark.parametrize("text", [TEXT, "Done.", "one two three "])
+def test_while_the_end_is_not_known_the_last_word_was_not_said(text: str) -> None:
+    assert said(Run(text, 0.0, []), 1_000.0) == text.rstrip().rpartition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [("Call 0800 555 now.", "Call zero eight zero zero five five five now."), ("你好 世界", "nihao shijie")],
+)
+def test_digits_and_ideographs_take_longer_to_say_than_letters(text: str, letters: str) -> None:
+    half_s = len(letters) / CHARS_PER_SECOND / 2
+
+    assert spoken_chars(Run(text, 0.0, [], end_s=2 * half_s), half_s) < len(text) * 0.7
+    assert spoken_chars(Run(text, 0.0, []), half_s) <= len(text) / 2
 
 
 def test_a_run_without_text_has_nothing_to_say() -> None:

@@ -11,6 +11,7 @@ import textwrap
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -265,7 +266,7 @@ def scripted(source: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-c", textwrap.dedent(source))
 
 
-async def test_a_device_that_is_lost_before_it_is_reported_open_ends_the_utterance_and_nothing_else() -> None:
+async def test_without_a_wait_a_device_lost_before_it_is_reported_open_ends_the_utterance_and_nothing_else() -> None:
     process = scripted("""
         import sys
         sys.stdin.buffer.read(1)
@@ -274,7 +275,7 @@ async def test_a_device_that_is_lost_before_it_is_reported_open_ends_the_utteran
         print('{"event": "devices_end"}', flush=True)
         sys.stdin.buffer.read()
     """)
-    async with linked(NULL, process) as link:
+    async with linked(replace(NULL, device_wait_s=0), process) as link:
         playback = await link.begin(MONO, Heard())
         with pytest.raises(PlaybackError) as lost:
             await end_of(playback)

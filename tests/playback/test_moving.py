@@ -625,3 +625,17 @@ async def test_the_sound_follows_the_default_device(card: PulseCard, how: str) -
     assert both.missing <= MONO.frames_in(CARD_PERIOD_S), both
     assert both.repeated <= CARD_SEAM
     assert ended.heard_frames == SOUND_FRAMES
+
+
+@pytest.mark.parametrize("shape", [None, [48_000, 2]])
+async def test_a_device_that_is_lost_as_soon_as_it_is_open_is_waited_for(tape: Tape, shape: list[int] | None) -> None:
+    if shape is not None:
+        tape.set("shape", value=shape)
+    tape.set("lost-after", value=0)
+    async with on_tape(tape) as link:
+        playback = await link.begin(MONO, Heard())
+        await eventually_async(tape.tapes, WAIT_S, "the first loss")
+        tape.unset("lost-after")
+        await say(playback)
+
+        assert (await end_of(playback)).heard_frames == MONO.frames(len(SOUND))

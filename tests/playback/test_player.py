@@ -335,6 +335,30 @@ def test_a_gap_the_device_tells_of_is_counted_while_sound_plays_and_only_then() 
     assert player.underruns == 1
 
 
+def test_a_gap_of_the_device_is_told_with_its_length() -> None:
+    player = Player(MONO, POLICY)
+    player.push(level(500), AT_ONCE)
+    heard(player, BLOCK)
+    player.count_device_gap(80)
+
+    assert player.inserted_silence_frames == 80
+    assert [event.gap_frames for event in player.events][-2:] == [80, 80]
+
+
+def test_a_gap_of_the_device_that_is_noticed_only_later_counts_until_the_end() -> None:
+    player = Player(MONO, POLICY, drain_frames=1000)
+    player.count_device_gap(80, late=True)
+    assert player.underruns == 0
+    player.push(level(500), AT_ONCE)
+    player.finish()
+    heard_until(player, PlayerState.DRAINING, BLOCK)
+    player.count_device_gap(80, late=True)
+    assert player.underruns == 1
+    heard_until(player, PlayerState.ENDED, BLOCK)
+    player.count_device_gap(80, late=True)
+    assert player.underruns == 1
+
+
 # --- stop --------------------------------------------------------------------------------------------------------
 
 

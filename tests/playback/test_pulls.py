@@ -59,8 +59,8 @@ class Card:
         self._held_s -= after_s * self._pace
         if self._held_s < 0:
             self.played_dry_s, self._held_s = self.played_dry_s - self._held_s, 0.0
-        if told:
-            self.gaps_s.append(self.pulls.told(self._at_s))
+        if told and (told_s := self.pulls.told(self._at_s)) is not None:
+            self.gaps_s.append(told_s)
         self._fill(in_sound=in_sound)
 
     def _fill(self, *, in_sound: bool) -> None:
@@ -79,11 +79,10 @@ class Card:
 def noticed_in(take: Take, *, with_flag: bool = True) -> list[float]:
     pulls, gaps_s = Pulls(RATE_HZ, LATENCY_S), []
     for index, tenth_ms in enumerate(take["at_tenth_ms"]):
-        if with_flag and index in take["told_at"]:
-            gaps_s.append(pulls.told(tenth_ms / 10_000))
-        gap_s = pulls.pulled(PERIOD_FRAMES, tenth_ms / 10_000, in_sound=True)
-        if gap_s is not None:
-            gaps_s.append(gap_s)
+        now_s = tenth_ms / 10_000
+        told_s = pulls.told(now_s) if with_flag and index in take["told_at"] else None
+        noticed_s = pulls.pulled(PERIOD_FRAMES, now_s, in_sound=True)
+        gaps_s += [gap_s for gap_s in (told_s, noticed_s) if gap_s is not None]
     return gaps_s
 
 
@@ -139,14 +138,36 @@ def test_the_gap_a_device_tells_of_is_not_counted_again() -> None:
     assert card.gaps_s == pytest.approx([card.played_dry_s], abs=0.012)
 
 
-def test_a_device_that_tells_of_a_gap_a_moment_later_tells_of_the_same() -> None:
+@pytest.mark.parametrize("later_s", [PERIOD_S, 0.02, 0.1, 0.2])
+def test_a_device_that_tells_of_a_gap_a_moment_later_tells_of_the_same(later_s: float) -> None:
     card = Card()
     card.goes_on(1.0)
     card.asks(0.1)
+    card.goes_on(later_s - PERIOD_S)
     card.asks(PERIOD_S, told=True)
     card.goes_on(1.0)
 
     assert len(card.gaps_s) == 1
+
+
+def test_a_device_that_tells_of_a_gap_twice_had_one() -> None:
+    card = Card()
+    card.goes_on(1.0)
+    card.asks(0.1, told=True)
+    card.asks(PERIOD_S, told=True)
+    card.goes_on(1.0)
+
+    assert len(card.gaps_s) == 1
+
+
+def test_a_device_that_tells_of_two_gaps_on_end_had_two() -> None:
+    card = Card()
+    card.goes_on(1.0)
+    card.asks(0.1, told=True)
+    card.asks(0.1, told=True)
+    card.goes_on(1.0)
+
+    assert len(card.gaps_s) == 2
 
 
 def test_what_a_device_tells_of_and_what_it_does_not_are_both_counted() -> None:

@@ -21,6 +21,7 @@ from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, PlaybackError
 from voice_mcp.playback.link import AudioLink, LinkConfig
 from voice_mcp.playback.output import Output, Utterance
 from voice_mcp.playback.player import BufferPolicy
+from voice_mcp.playback.run import HANG_S
 from voice_mcp.types import PcmFormat, PlaybackEventType
 
 pytestmark = [
@@ -281,3 +282,17 @@ def _let_go(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+async def test_a_stop_while_a_device_hangs_in_opening_makes_nobody_wait_behind_it(tmp_path: Path) -> None:
+    async with linked(LinkConfig(backends=("null",), open_s=60.0), scripted(STUCK)) as link:
+        playback = await link.begin(MONO, Heard())
+        stuck = link.pid
+        assert stuck is not None
+        await asyncio.wait([asyncio.ensure_future(playback.opened())], timeout=2 * HANG_S)
+        playback.stop()
+        await gone(stuck)
+        async with asyncio.timeout(WAIT_S):
+            another = await link.begin(MONO, Heard(), to_file=True, path=tmp_path / "next.wav")
+            await another.opened()
+            another.stop()

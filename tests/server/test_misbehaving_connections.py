@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.behaviour import Behaviour, Framing
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.house import make_house
 from tests.support.pattern import spoken
 from tests.support.ports import LOOPBACK, refusing_port, silent_port
 from tests.support.speaking import answer_to, heard, house_of, said
@@ -188,3 +189,17 @@ async def test_a_stall_costs_its_time_out_and_one_request(tmp_path: Path, speech
     stalled, asked_again = speech_endpoint.speech
     assert stalled.first_byte_s is not None
     assert asked_again.arrived_s - stalled.first_byte_s < 1.0 + 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/nowhere/at/all.pem"), ("ALL_PROXY", "foo://somewhere:1")]
+)
+async def test_an_environment_that_allows_no_request_costs_no_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    house = make_house(tmp_path, tts_engine="auto", tts_base_urls=("https://voices.invalid/v1",))
+    answer = await said(house, MESSAGE)
+
+    assert answer["engine"] == "espeak"
+    assert "voices.invalid cannot be asked" in answer["note"]

@@ -98,10 +98,11 @@ async def test_a_server_with_another_model_is_not_asked_for_what_was_said_alread
     assert [len(exchange.text) < len(WORDS) for exchange in second.speech] == [True]
 
 
-async def test_a_second_try_that_differs_is_joined_without_a_click(
+async def test_a_second_try_that_differs_only_later_is_joined_without_a_click(
     tmp_path: Path, speech_endpoint: SpeechEndpoint
 ) -> None:
-    quiet, loud = bytes(2 * 72_000), pattern(72_000)
+    opening = pattern(12_000)
+    quiet, loud = opening + bytes(2 * 60_000), opening + pattern(60_000, seed=1)
     speech_endpoint.then(Behaviour(audio=quiet, cut_after_bytes=100_000, cut_cleanly=True))
     speech_endpoint.always(Behaviour(audio=loud))
     sound = heard(await say(house_of(tmp_path, speech_endpoint)))
@@ -112,6 +113,46 @@ async def test_a_second_try_that_differs_is_joined_without_a_click(
     rising = memoryview(sound[100_000 - 2 * HELD_BACK_FRAMES : 100_000]).cast("h")
     assert max(map(abs, rising[:24])) < 1_100
     assert 0 < max(map(abs, rising[:120])) < max(map(abs, rising[120:]))
+
+
+async def test_a_second_try_that_says_it_otherwise_goes_on_from_the_word(
+    tmp_path: Path, speech_endpoint: SpeechEndpoint
+) -> None:
+    speech_endpoint.then(CUT)
+    speech_endpoint.always(lambda exchange: Behaviour(audio=pattern(1_440 * len(exchange.text), seed=7)))
+    said = await say(house_of(tmp_path, speech_endpoint))
+    first, second, third = (exchange.text for exchange in speech_endpoint.speech)
+
+    assert first == second == WORDS
+    assert WORDS.endswith(third)
+    assert 0 < len(third) < len(WORDS)
+    assert heard(said)[100_000:] == pattern(1_440 * len(third), seed=7)
+
+
+async def test_what_another_engine_sent_and_nobody_heard_counts_for_nothing(
+    tmp_path: Path, endpoints: tuple[SpeechEndpoint, SpeechEndpoint]
+) -> None:
+    first, second = endpoints
+    first.always(Behaviour(cut_after_bytes=9_600, cut_cleanly=True))
+    second.always(lambda exchange: Behaviour(audio=pattern(1_440 * len(exchange.text), seed=7)))
+    said = await say(house_of(tmp_path, first, second))
+
+    assert [exchange.text for exchange in second.speech] == [WORDS, WORDS]
+    assert heard(said).endswith(pattern(1_440 * len(WORDS), seed=7))
+
+
+async def test_two_voices_that_begin_with_the_same_silence_are_two_voices(
+    tmp_path: Path, endpoints: tuple[SpeechEndpoint, SpeechEndpoint]
+) -> None:
+    first, second = endpoints
+    silence = bytes(2 * 12_000)
+    first.always(Behaviour(audio=silence + SENTENCE, cut_after_bytes=100_000, cut_cleanly=True))
+    second.always(lambda exchange: Behaviour(audio=silence + pattern(1_440 * len(exchange.text), seed=7)))
+    said = await say(house_of(tmp_path, first, second))
+    rest = second.speech[-1].text
+
+    assert 0 < len(rest) < len(WORDS)
+    assert heard(said)[100_000:] == silence + pattern(1_440 * len(rest), seed=7)
 
 
 async def test_an_answer_that_hangs_after_breaking_off_is_not_waited_for_as_long_as_a_first_one(

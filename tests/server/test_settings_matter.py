@@ -363,15 +363,18 @@ async def test_output_channels_is_what_the_device_is_opened_with(
 
 
 @pytest.mark.pulse
-@pytest.mark.parametrize(("pan", "louder"), [(-0.8, "left"), (0.8, "right"), (0.0, "neither")])
+@pytest.mark.parametrize(
+    ("pan", "channels", "louder"),
+    [(-0.8, None, "left"), (0.8, None, "right"), (0.0, None, "neither"), (0.8, 1, "right")],
+)
 async def test_pan_is_where_the_voice_sits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pan: float, louder: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pan: float, channels: int | None, louder: str
 ) -> None:
     require_pulse()
     with PulseCard(channels=2) as card:
         for name, value in card.env.items():
             monkeypatch.setenv(name, value)
-        await said(make_house(tmp_path, audio_output="sounddevice", pan=pan))
+        await said(make_house(tmp_path, audio_output="sounddevice", pan=pan, output_channels=channels))
         sides = array("h", card.capture.data())
     left, right = (max(map(abs, sides[side::2])) for side in (0, 1))
     assert louder == ("neither" if left == right else "left" if left > right else "right")

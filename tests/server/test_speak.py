@@ -239,7 +239,7 @@ async def test_every_start_has_one_end_and_time_never_runs_backwards(tmp_path: P
 
 
 async def test_an_endpoint_is_asked_over_one_connection(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
-    house = make_house(tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,))
+    house = make_house(tmp_path, tts_engine="openai", tts_base_urls=(speech_endpoint.base_url,), tts_cache_mb=0)
     async with connected(house) as client:
         for _ in range(3):
             await say(client, "Hello again.")

@@ -112,7 +112,8 @@ async def test_a_busy_machine_costs_the_card_no_frame_and_no_gap_is_invented(
             result = await spoken(server)
     verdict = judge(pulse_card.captured(), b"".join(exchange.audio for exchange in speech_endpoint.speech))
     assert (verdict.missing, verdict.repeated) == (0, 0), verdict
-    # Not as many as there were: PulseAudio's ALSA plugin keeps some of the times it ran dry to itself.
+    # Not always as many as there were: PulseAudio's ALSA plugin keeps some of the times it ran dry to itself, and where
+    # that was for no longer than a period, the times at which it asks need not tell either.
     assert result["underruns"] <= len(verdict.gaps), (result, verdict)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+_TOLD_BESIDES = ("ttfa_ms", "underruns")
+"""What a result says outside its metrics."""
+
 
 @dataclass(slots=True)
 class FirstSound:
@@ -91,6 +94,12 @@ class Metrics:
     """Seconds of silence in the gaps."""
     buffer_mean_s: float | None = None
     buffer_least_s: float | None = None
+
+    def as_result(self) -> dict[str, Any]:
+        """As whoever asked for the utterance gets it: what is zero, or does not apply, is left out."""
+        data = self.as_data()
+        data["ttfa"] = {stage: ms for stage, ms in (data["ttfa"] or {}).items() if ms}
+        return {name: value for name, value in data.items() if value and name not in _TOLD_BESIDES}
 
     def as_data(self) -> dict[str, Any]:
         """As it is put on record (docs/events.md)."""

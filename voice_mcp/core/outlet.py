@@ -19,7 +19,7 @@ from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
 from voice_mcp.protocols import Playback, PlaybackListener, Speakers
 from voice_mcp.types import PcmFormat
 
-SILENCE_S = 1.0
+SILENCE_S = 1.6
 """How long a stop may take to be confirmed by the audio process before the record is closed without it."""
 
 

@@ -1,7 +1,8 @@
-"""Which phrases may be kept on disk, as sound: a few plain words, in which no secret fits.
+"""Which phrases may be kept on disk, as sound: a few plain words, in which no key, number or token fits.
 
 Secrets cannot be recognised for certain, so this goes the other way: it lets through what consists of ordinary words
-alone, written as words are written, and nothing else. What is refused by mistake costs a request.
+alone, written as words are written, and nothing else. What is refused by mistake costs a request. A secret that is made
+of ordinary words and not announced passes.
 """
 
 from __future__ import annotations

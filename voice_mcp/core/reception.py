@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,12 +19,14 @@ from voice_mcp.types import PcmFormat, WordMark
 
 MOST_CHANNELS = 2
 """Every device has two; speech in more is mixed down."""
-SLOW_SPEECH = 0.6
-"""The share of the usual pace at which the slowest voices speak; nobody who goes on from there leaves out a word."""
 LEAD_S = 1.0
 """So far ahead the ear sets the pace, through what it leaves unread, and no longer the sender."""
 OPENING_S = 0.25
-"""Of the audio's beginning so much is remembered: no two renditions that differ have as much in common."""
+"""Of the first sound so much is remembered: no two renditions that differ have as much in common."""
+NOISE_FLOOR = 104
+"""Peak above which a sample counts as sound: -50 dBFS of 16 bits. All renditions begin with much the same silence."""
+LEAST_SHARE = 0.4
+"""The share of the expected length below which something is missing: a connection may end early and look complete."""
 BOUND_FACTOR, LEAST_BOUND_S = 10.0, 60.0
 """A line may last so many times as long as expected, and this many seconds more."""
 
@@ -48,8 +51,10 @@ class Reception:
     format: PcmFormat | None = None
     """Set before the first frames are given out."""
     marks: Sequence[WordMark] = ()
+    silent_frames: int = 0
+    """How many frames came before the first sound."""
     opening: bytes = b""
-    """The first ``OPENING_S`` seconds of the frames, as far as they have come."""
+    """The first ``OPENING_S`` seconds from there on, as far as they have come."""
     jitter: Jitter = field(default_factory=Jitter)
     """How evenly it comes, judged until ``LEAD_S`` seconds are ahead of the ear."""
     decode_s: float = 0.0
@@ -62,15 +67,42 @@ class Reception:
 
     @property
     def spoken_chars(self) -> int:
-        """How much of the text is spoken for sure: where an engine does not say, a slow one is assumed."""
-        return spoken_chars(Run(self.text, 0.0, self.marks), self.seconds, speed=self.speed * SLOW_SPEECH)
+        """How much of the text is spoken for sure."""
+        return spoken_chars(Run(self.text, 0.0, self.marks), self.seconds, speed=self.speed)
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it is undamaged, and not so short that only a part of the text can be in it."""
+        least_s = LEAST_SHARE * expected_seconds(len(self.text), speed=self.speed)
+        return not self.decode_errors and self.seconds >= least_s
 
     def opens_like(self, other: Reception) -> bool | None:
         """Whether this is the same rendition as ``other``, to the bit; None while too little has come to tell."""
         size = min(len(self.opening), len(other.opening))
-        if self.format != other.format or self.opening[:size] != other.opening[:size]:
+        if not other.opening or self.format != other.format or self.opening[:size] != other.opening[:size]:
+            return False
+        if size and self.silent_frames != other.silent_frames:
             return False
         return True if size == len(other.opening) else None
+
+    def _remember_opening(self, frames: bytes, fmt: PcmFormat) -> None:
+        if not self.opening:
+            samples = array("h", frames)
+            first = next((at for at, sample in enumerate(samples) if abs(sample) >= NOISE_FLOOR), len(samples))
+            silent = first // fmt.channels
+            self.silent_frames += silent
+            frames = frames[silent * fmt.frame_bytes :]
+        missing = fmt.frames_in(OPENING_S) * fmt.frame_bytes - len(self.opening)
+        self.opening += frames[:missing]
+
+    def took(self, frames: bytes, fmt: PcmFormat, now_s: float) -> None:
+        """These frames came just now."""
+        self.format = fmt
+        count = fmt.frames(len(frames))
+        self.frames += count
+        if len(self.opening) < fmt.frames_in(OPENING_S) * fmt.frame_bytes:
+            self._remember_opening(frames, fmt)
+        self.came(fmt.seconds(count), now_s)
 
     def came(self, audio_s: float, now_s: float) -> None:
         """So many seconds of frames came just now."""
@@ -175,11 +207,7 @@ class Receiver:
         assert fmt is not None
         if fmt.channels > MOST_CHANNELS:
             frames, fmt = downmix(frames, fmt.channels), PcmFormat(fmt.rate_hz, 1)
-        reception.format = fmt
-        reception.frames += fmt.frames(len(frames))
-        if (missing := fmt.frames_in(OPENING_S) * fmt.frame_bytes - len(reception.opening)) > 0:
-            reception.opening += frames[:missing]
-        reception.came(fmt.seconds(fmt.frames(len(frames))), self._clock.now())
+        reception.took(frames, fmt, self._clock.now())
         if reception.seconds > reception.most_s:
             raise EngineError(
                 f"{self._stream.engine} sent {reception.seconds:.0f} s of audio for {len(reception.text)} characters."

@@ -13,8 +13,6 @@ from voice_mcp.protocols import SpeechEngine
 
 CHECK_AFTER = 0.9
 """The share of a rest after which an engine is looked at: when it ends, the answer is known."""
-ALIVE = (404, 405)
-"""How a server answers that is there and has nothing to look at."""
 
 
 class Recovery:
@@ -59,14 +57,14 @@ class Recovery:
     async def _check(self, engine: SpeechEngine) -> None:
         try:
             await engine.check()
-        except EngineRefused as exc:
-            if exc.status not in ALIVE:
-                self._roster.failed(engine, exc)
-                return
+        except EngineRefused:
+            self._roster.wake(engine)  # it is there, and a list is not speech: some keys may not even see one
+        except EngineBusy:
+            await asyncio.sleep(self._roster.rests_for_s(engine))  # so is this one, and it may speak by then
         except VoiceError as exc:
             self._roster.failed(engine, exc)
-            return
-        self._roster.wake(engine)
+        else:
+            self._roster.wake(engine)
 
 
 def _said_when(error: VoiceError | None) -> bool:

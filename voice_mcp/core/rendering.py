@@ -1,9 +1,9 @@
 """Rendering a line of speech: text in, frames out, from whichever engine can. No device, no clock of its own.
 
-When an engine fails in the middle of a line it is asked once more, and what was already received is skipped. When it
-fails again, the next engine goes on: at the very frame if it says the same to the bit, as two servers of one kind do;
-else from the last word that was spoken for sure, which is exact where the engine said where its words are, and
-otherwise a few words early rather than one too late.
+When an engine fails in the middle of a line it is asked once more; when it fails again, the next one is. Whoever says
+the same to the bit, as most engines and two servers of one kind do, goes on at the very frame: what was received before
+is skipped. Anybody else goes on from the last word that was spoken for sure, which is exact where the engine said
+where its words are, and otherwise a few words early rather than one too late.
 """
 
 from __future__ import annotations
@@ -90,6 +90,13 @@ class _Line:
         if self.splice is not None:
             self.splice.restart()
 
+    def reject(self) -> bytes:
+        """What comes is another rendition, of which nothing was passed on: ask for the text from the last word on."""
+        self.received = None
+        if self.asked == 1:
+            self.asked = 0  # another engine's first try, which has only shown that it is another
+        return self.go_on_from_the_word()
+
     def go_on_from_the_word(self) -> bytes:
         """Another rendition goes on, of the text from the last word on. Returns what was held back, fading."""
         if (furthest := self.furthest) is not None:
@@ -100,7 +107,7 @@ class _Line:
 
 
 class _AnotherRendition(Exception):
-    """An engine that might have gone on with what another one sent says it differently."""
+    """An engine that might have gone on with what came before says it differently."""
 
 
 class Rendering:
@@ -164,8 +171,7 @@ class Rendering:
                         yield piece
                 return
             except _AnotherRendition:
-                line.asked = 0
-                if fading := line.go_on_from_the_word():
+                if fading := line.reject():
                     yield fading
                 continue
             except UnknownVoice as exc:
@@ -259,13 +265,13 @@ class Rendering:
                 await asyncio.shield(stream.aclose())
 
     async def _opening(self, blocks: AsyncIterator[bytes], line: _Line) -> bytes:
-        """The first frames: where another engine broke off, enough of them to tell that this is the same rendition.
+        """The first frames: where something broke off, enough of them to tell that this is the same rendition.
 
         Raises:
             _AnotherRendition: It is not.
         """
         opening = await anext(blocks, b"")
-        if line.earlier is None or line.asked > 1:
+        if line.earlier is None:
             return opening
         assert line.received is not None
         while (alike := line.received.opens_like(line.earlier)) is None:
@@ -336,7 +342,7 @@ class Rendering:
         self._roster.worked(source.engine)
         if (pace := received.jitter.pace) is not None:
             self._roster.came(source.engine, pace, received.jitter.reserve_s)
-        if self._phrases is not None and not received.decode_errors:
+        if self._phrases is not None and received.is_plausible:
             self._phrases.keep(stream)
 
     def _account(self, source: _Source, received: Reception) -> None:

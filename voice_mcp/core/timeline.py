@@ -9,6 +9,11 @@ from voice_mcp.types import WordMark
 
 CHARS_PER_SECOND = 15.0
 """How fast speech runs through text at speed 1, where nothing better is known (175 words a minute)."""
+SLOW_SPEECH = 0.6
+"""The share of that at which the slowest voices speak: whoever goes on from there leaves out no word."""
+DIGIT_CHARS, IDEOGRAPH_CHARS = 5.0, 4.0
+"""How many letters a digit and an ideograph take as long to say as."""
+FIRST_IDEOGRAPH = "\u2e80"
 
 
 @dataclass(slots=True)
@@ -27,8 +32,9 @@ class Run:
 def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
     """How many characters of ``run.text`` had been spoken when ``heard_s`` seconds of the utterance had been heard.
 
-    Always ends at the end of a word: a word that was cut counts as unheard. With word marks that is exact; without
-    them the text is laid evenly over the audio, or over the usual pace of speech while the audio's end is not known.
+    Always ends at the end of a word: a word that was cut counts as unheard. With word marks that is exact. Without them
+    the text is laid evenly over the audio; while the audio's end is not known a slow voice is assumed, and the last
+    word counts as unheard however long it lasted.
 
     Args:
         run: What was being spoken.
@@ -42,11 +48,29 @@ def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
         return len(run.text)
     if run.marks:
         return _by_marks(run, into_s)
+    lengths = [_spoken_length(char) for char in run.text]
     if run.end_s is not None:
-        reached = into_s / (run.end_s - run.start_s) * len(run.text)
-    else:
-        reached = into_s * CHARS_PER_SECOND * speed
-    return _word_end_before(run.text, int(reached))
+        return _word_end_before(run.text, _reached(lengths, into_s / (run.end_s - run.start_s) * sum(lengths)))
+    reached = _reached(lengths, into_s * CHARS_PER_SECOND * SLOW_SPEECH * speed)
+    return _word_end_before(run.text, min(reached, len(run.text.rstrip()) - 1))
+
+
+def _spoken_length(char: str) -> float:
+    """How long a character takes to say, in letters."""
+    if char.isdigit():
+        return DIGIT_CHARS
+    if char >= FIRST_IDEOGRAPH and char.isalpha():
+        return IDEOGRAPH_CHARS
+    return 1.0
+
+
+def _reached(lengths: Sequence[float], spoken: float) -> int:
+    """How many characters have been said, when so many letters have."""
+    for index, length in enumerate(lengths):
+        spoken -= length
+        if spoken < -1e-9:
+            return index
+    return len(lengths)
 
 
 def expected_seconds(chars: int, *, speed: float = 1.0) -> float:

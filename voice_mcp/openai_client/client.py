@@ -104,7 +104,11 @@ class SpeechClient:
             await sdk.close()
 
     def prepare(self) -> None:
-        """Make the client ahead of the first request."""
+        """Make the client ahead of the first request.
+
+        Raises:
+            EngineError: The environment does not allow it.
+        """
         self._client()
 
     async def _create(self, fields: dict[str, Any]) -> tuple[Any, Any]:

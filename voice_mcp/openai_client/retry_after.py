@@ -31,6 +31,6 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 def _moment(said: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for moments that no calendar has
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

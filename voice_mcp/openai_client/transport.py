@@ -9,17 +9,30 @@ from typing import Any
 import httpx2
 import openai
 
+from voice_mcp.errors import EngineError
 from voice_mcp.openai_client.endpoint import Endpoint
 from voice_mcp.openai_client.reasons import CONNECT_S
 
 MOST_LISTED_BYTES = 8 << 20
 """Of an answer that is no speech (an error, a list) no more is read: some do not end."""
+ENVIRONMENT_HINT = "Check SSL_CERT_FILE, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY in the environment."
 TRACE = "trace"
 """The request extension that is told what the transport does. Source: httpcore, "Request extensions"."""
 
 
 def make_sdk(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """A client of the SDK for ``endpoint``; it connects when it is first used."""
+    """A client of the SDK for ``endpoint``; it connects when it is first used.
+
+    Raises:
+        EngineError: The environment names certificates or a proxy that cannot be used.
+    """
+    try:
+        return _sdk(endpoint)
+    except (OSError, ValueError, ImportError, httpx2.InvalidURL) as exc:
+        raise EngineError(f"{endpoint.host} cannot be asked: {str(exc).rstrip('.')}.", hint=ENVIRONMENT_HINT) from exc
+
+
+def _sdk(endpoint: Endpoint) -> openai.AsyncOpenAI:
     timeout = openai.Timeout(None, connect=CONNECT_S)
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,

@@ -27,6 +27,8 @@ class Attempt:
         self._child = child
         self._process = child.process
         self._outcome = _unknown()
+        self.was_open = False
+        """Whether its device has ever been open."""
         child.send(begin)
 
     def is_with(self, process: Process) -> bool:
@@ -45,6 +47,7 @@ class Attempt:
 
     def accept(self, opened: PlaybackEvent) -> None:
         """The device is open."""
+        self.was_open = True
         if not self._outcome.done():
             self._outcome.set_result(opened)
 

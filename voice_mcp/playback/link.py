@@ -104,6 +104,7 @@ class AudioLink:
             AudioProcessLost: The audio process cannot be started, or does not answer.
         """
         await self._child.start()
+        self._device_lists = asyncio.Queue()  # what an earlier call did not wait for is none of this one's answer
         self._child.send(pack_json(Command.DEVICES, backends=backends))
         lists: list[DeviceList] = []
         try:

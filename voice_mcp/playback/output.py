@@ -233,7 +233,7 @@ class Output:
     def underflow(self) -> None:
         with self._changed:
             player, gap_s = self._audible(), self._pulls.told(time.perf_counter())
-            if player is not None:
+            if player is not None and gap_s is not None:
                 player.count_device_gap(self._format.frames_in(gap_s))
 
     def lost(self, reason: str) -> None:

@@ -37,6 +37,8 @@ from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType
 
 logger = logging.getLogger(__name__)
 
+HANG_S = 0.5
+"""A device that takes longer than this to open may never do so."""
 AGAIN = "Call again; `voice-mcp devices` shows where sound can go."
 
 
@@ -79,6 +81,7 @@ class Run:
         self._moved_to: PlaybackEvent | None = None  # where sound is about to go on
         self._is_lost = False  # and has not gone on yet
         self._sounded_s: float | None = None
+        self._asked_s = 0.0
         self._resting = self._finished = self._is_last = False
         self._room = asyncio.Event()
         self._ended: asyncio.Future[PlaybackEvent] = asyncio.get_running_loop().create_future()
@@ -137,12 +140,17 @@ class Run:
         if self._attempt is not None:
             self._attempt.tell(pack_json(Command.STOP, n=self._attempt.number))
         if self._passage is None:  # nothing sounds, and whoever opens a device may take long
+            if self._opening_s() > HANG_S:
+                self._child.kill()  # or the next one would wait behind it
             self._end_here()
         else:
             self._watch.expect_within(self._config.stop_s)
 
     async def wait(self) -> PlaybackEvent:
         return await asyncio.shield(self._ended)
+
+    def _opening_s(self) -> float:
+        return time.perf_counter() - self._asked_s if self._attempt is not None else 0.0
 
     # --- what the link says ------------------------------------------------------------------------------------
 
@@ -182,6 +190,7 @@ class Run:
 
     def _ask(self) -> None:
         number = next(self._numbers)
+        self._asked_s = time.perf_counter()
         self._attempt = Attempt(self._child, number, self._order.begin(number, self._config))
         self._watch.expect_within(self._config.open_s)
 
@@ -191,6 +200,7 @@ class Run:
 
     async def _open(self) -> None:
         """Go on with a device as soon as there is one."""
+        attempt, was_there = self._attempt, False
         while not self._ended.done():
             try:
                 if self._attempt is None:
@@ -202,7 +212,8 @@ class Run:
                 await attempt.outcome()  # once more: the device may have gone meanwhile
             except PlaybackError as exc:
                 self._attempt = None
-                self._despair_or_wait(exc)
+                was_there = was_there or (attempt is not None and attempt.was_open)
+                self._despair_or_wait(exc, was_there=was_there)
             else:
                 self._flow(opened, passage)
                 return
@@ -216,11 +227,11 @@ class Run:
         if not self._ended.done():
             self._ask()
 
-    def _despair_or_wait(self, error: PlaybackError) -> None:
+    def _despair_or_wait(self, error: PlaybackError, *, was_there: bool) -> None:
         """A device that is gone may come back, and one that is held may be let go; any other is not waited for."""
         if self._ended.done():
             return
-        worth_waiting = self._is_lost or isinstance(error, DeviceBusy)
+        worth_waiting = self._is_lost or was_there or isinstance(error, DeviceBusy)
         if worth_waiting and self._patience.lasts(time.perf_counter()):
             self._patience.failed(time.perf_counter())
             return
@@ -236,6 +247,7 @@ class Run:
         elif event.type is PlaybackEventType.FAILED:
             attempt.refuse((DeviceBusy if busy else DeviceUnavailable)(event.message, hint=event.hint))
         elif event.type is PlaybackEventType.LOST:
+            attempt.was_open = True  # what is lost before it is told to be open was there all the same
             attempt.refuse(PlaybackError(_sentence(event.message), hint=AGAIN))
 
     async def _passage_to(self, opened: PlaybackEvent) -> Passage:
