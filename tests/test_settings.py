@@ -269,10 +269,28 @@ def test_a_misspelt_name_is_reported_with_where_it_stands_and_the_nearest_known_
     )
 
 
-def test_a_name_like_no_other_is_reported_without_a_guess(sources: Sources) -> None:
-    sources.env(QQQQQQQQQQQQQQQQQQQQQQQ="1")
+@pytest.mark.parametrize("name", ["QQQQQQQQQQQQQQQQQQQQQQQ", "WHATEVER_FOO", "VOLUME", "LANGUAGE", "TTS"])
+def test_a_name_like_no_other_is_reported_without_a_guess(sources: Sources, name: str) -> None:
+    sources.env(**{name: "1"})
 
-    assert "voice-mcp settings" in sources.load().warnings[0]
+    assert "`voice-mcp settings` lists" in sources.load().warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("VOICE", "VOICEMODE_VOICES"),
+        ("SAVEAUDIO", "VOICEMODE_SAVE_AUDIO"),
+        ("TTS_BASE_URL", "VOICEMODE_TTS_BASE_URLS"),
+        ("STREAM_BUFFER", "VOICEMODE_STREAM_BUFFER_MS"),
+        ("OFLINE", "VOICEMODE_OFFLINE"),
+        ("OPENAI_API_KEY", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_found(sources: Sources, name: str, meant: str) -> None:
+    sources.env(**{name: "1"})
+
+    assert sources.load().warnings[0].endswith(f"did you mean {meant}?")
 
 
 def test_every_setting_has_a_name_and_a_sentence_that_explains_it(sources: Sources) -> None:

@@ -29,7 +29,7 @@ def _serve() -> None:
     with output_diverted():
         import anyio
 
-        from voice_mcp.app import serve
+        from voice_mcp.app import log_everything, serve
         from voice_mcp.errors import VoiceError
         from voice_mcp.settings import load_settings
 
@@ -38,8 +38,7 @@ def _serve() -> None:
         for warning in loaded.warnings:
             logging.getLogger("voice_mcp").warning("%s", warning)
         if loaded.settings.debug:
-            logging.getLogger().setLevel(logging.DEBUG)
-            logging.getLogger("filelock").setLevel(logging.WARNING)
+            log_everything()
         anyio.run(serve, loaded.settings)
     except VoiceError as exc:
         sys.exit(f"voice-mcp: {exc.advice}")

@@ -17,7 +17,7 @@ from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.utterance import Archive
-from voice_mcp.errors import SettingsError, VoiceError
+from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import Endpoint, load_sdk
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PREBUFFER_S = 0.04
 """What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
+CHATTY_LIBRARIES = ("asyncio", "filelock", "markdown_it", "matplotlib", "PIL")
 GOODBYE_S = 0.4
 """How long the end of the server may take to silence what speaks and to complete its record."""
 WARM_UP_TEXT = "# Warm\n\n- *up* `it_all`, https://example.org\n\n|a|b|\n|-|-|\n|1|2|\n\n```sh\nx\n```\n\nOne. Two."
@@ -137,8 +138,20 @@ class App:
 
     def _remove_old_records(self) -> None:
         settings = self.settings
-        remove_old(self.root, self.root.event_files(settings.event_log_dir), settings.retention_days, self.clock.utc())
-        self._phrase_store.trim()  # the limit may be a lower one than last time
+        events, now = self.root.event_files(settings.event_log_dir), self.clock.utc()
+        try:
+            remove_old(self.root, events, settings.retention_days, now)
+            self._phrase_store.trim()  # the limit may be a lower one than last time
+        except (OSError, StorageError) as exc:
+            # Not the journal's to report: nothing that was said is lost.
+            logger.warning("Old records could not all be removed: %s", exc)
+
+
+def log_everything() -> None:
+    """Log all there is, but for libraries that tell of every step they take: they would drown the rest."""
+    logging.getLogger().setLevel(logging.DEBUG)
+    for library in CHATTY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 async def serve(settings: Settings) -> None:
@@ -228,6 +241,23 @@ def link_config(settings: Settings) -> LinkConfig:
     )
 
 
+def check_save_format(audio_format: str) -> None:
+    """See whether recordings can be kept in this format: speech that goes into files would otherwise be lost.
+
+    Raises:
+        SettingsError: The library it needs is not installed.
+    """
+    from voice_mcp.codecs.recording_file import check_recording_format
+
+    try:
+        check_recording_format(audio_format)
+    except CodecMissing as exc:
+        raise SettingsError(
+            f"VOICEMODE_AUDIO_SAVE_FORMAT={audio_format} cannot be written: {exc.message}",
+            hint=f"{exc.hint.removesuffix('.')}, or choose another format.",
+        ) from exc
+
+
 def _archive(app: App, more: EventSink | None) -> Archive:
     settings = app.settings
     sinks: list[EventSink] = [more] if more is not None else []
@@ -250,6 +280,7 @@ def _recordings(app: App) -> Recordings:
     audio_format = app.settings.audio_save_format
     if audio_format == "wav":
         return Recordings(app.root, app.journal)
+    check_save_format(audio_format)
     from voice_mcp.codecs.recording_file import RecordingFile  # every encoder, which nobody else needs at the start
 
     return Recordings(app.root, app.journal, audio_format, partial(RecordingFile, audio_format=audio_format))

@@ -27,6 +27,8 @@ PREFIX = "VOICEMODE_"
 HOME_FILE = Path("~/.voicemode/voicemode.env")
 PROJECT_FILE = Path(".env")
 OPENAI_HOST = "api.openai.com"
+_ALIKE = 0.75
+"""How alike two names must be, of 1, for one to be a misspelling of the other; what all of them begin with aside."""
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 """A value written as ``a,b,c``."""
@@ -320,10 +322,11 @@ def _as_text(value: object) -> str:
 def _misspelt(sources: Sequence[Source]) -> Iterator[str]:
     given = {name: source.label for source in reversed(sources) for name in source.names}
     known = [name for field_name, field in Settings.model_fields.items() for name in setting_names(field_name, field)]
+    stems = {name.removeprefix(PREFIX): name for name in known}
     for name, source in sorted(given.items()):
         if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            advice = f"did you mean {near[0]}?" if near else "`voice-mcp settings` lists the ones there are."
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), stems, n=1, cutoff=_ALIKE)
+            advice = f"did you mean {stems[near[0]]}?" if near else "`voice-mcp settings` lists the ones there are."
             yield f"{name} ({source}) is not a setting; {advice}"
 
 

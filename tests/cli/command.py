@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LONGEST_S = 60.0
@@ -28,11 +29,29 @@ def voice_mcp(
     base_dir: Path, *arguments: str, typed: str | bytes = b"", **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a folder without settings."""
+    return _run(["-m", "voice_mcp", *arguments], base_dir, typed, settings)
+
+
+def voice_mcp_without(
+    library: str, base_dir: Path, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """The same where a library is not installed."""
+    return voice_mcp_after(f"import sys; sys.modules[{library!r}] = None", base_dir, *arguments, **settings)
+
+
+def voice_mcp_after(code: str, base_dir: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same in an interpreter that has run ``code`` before."""
+    return _run(["-c", f"{code}; from voice_mcp.__main__ import main; main()", *arguments], base_dir, "", settings)
+
+
+def _run(
+    arguments: Sequence[str], base_dir: Path, typed: str | bytes, settings: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     folder = base_dir.parent / "somewhere"
     folder.mkdir(exist_ok=True)
     data = typed.encode() if isinstance(typed, str) else typed
     done = subprocess.run(
-        [sys.executable, "-m", "voice_mcp", *arguments],
+        [sys.executable, *arguments],
         input=data,
         capture_output=True,
         env=environment(base_dir, **settings),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.command import voice_mcp
+from tests.cli.command import voice_mcp, voice_mcp_after, voice_mcp_without
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.pulse import PulseCard
 
@@ -115,6 +116,33 @@ def test_openai_is_not_asked_without_a_key_or_offline(tmp_path: Path) -> None:
     assert (without_key["state"], without_key["hint"]) == ("warning", "Set OPENAI_API_KEY.")
     offline = {**settings, "OPENAI_API_KEY": KEY, "VOICEMODE_OFFLINE": "true"}
     assert "OFFLINE" in check(examined(tmp_path / "data", exit_code=0, **offline), "endpoint")["detail"]
+
+
+def test_a_format_recordings_cannot_be_written_in_is_broken_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    settings = {"VOICEMODE_AUDIO_SAVE_FORMAT": "ogg"}
+    done = voice_mcp_without("soundfile", tmp_path / "data", "doctor", "--json", **settings)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["can_speak"]) == (1, False)
+    codecs = check(report, "codecs")
+    assert (codecs["state"], "VOICEMODE_AUDIO_SAVE_FORMAT=ogg" in codecs["detail"]) == ("broken", True)
+    assert 'pip install "voice-mcp[ogg]"' in codecs["hint"]
+    assert check(report, "sound out")["state"] == "ok"
+
+
+def test_without_the_library_of_ogg_all_is_well_as_long_as_nobody_wants_ogg(tmp_path: Path) -> None:
+    done = voice_mcp_without("soundfile", tmp_path / "data", "doctor", "--json")
+    codecs = check(json.loads(done.stdout), "codecs")
+    assert (done.returncode, codecs["state"], "voice-mcp[ogg]" in codecs["detail"]) == (0, "ok", True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+@pytest.mark.parametrize("folder", ["here", "to_come"])
+def test_a_folder_without_room_cannot_be_written(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "here").mkdir()
+    no_room = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    done = voice_mcp_after(no_room, tmp_path / folder, "doctor", "--json", VOICEMODE_AUDIO_OUTPUT="null")
+    found = check(json.loads(done.stdout), "data folder")
+    assert (found["state"], "Make room" in found["hint"]) == ("broken", True)
 
 
 def test_a_bad_setting_is_what_is_broken(tmp_path: Path) -> None:

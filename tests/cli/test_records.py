@@ -15,6 +15,8 @@ from tests.cli.command import LONGEST_S, Running, voice_mcp
 from tests.support.house import exchanges, logged_events
 from tests.support.waiting import eventually
 from voice_mcp.cli.facts import facts_of
+from voice_mcp.cli.short_id import whole_id
+from voice_mcp.errors import InvalidInput
 from voice_mcp.storage.paths import DataRoot
 
 ESCAPE = "\x1b[2J\x1b]0;owned\x07"
@@ -95,6 +97,36 @@ def test_conversations_are_listed_and_shown(tmp_path: Path) -> None:
     assert shown[1].strip() == "First."
     assert shown[-2].strip() == "Second."
     assert Path(shown[-1].strip()).is_file()
+
+
+def test_the_end_of_an_id_is_enough_when_it_is_the_only_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    spoken(data, "First.", "conv_a_11c0de")
+    spoken(data, "Second.", "conv_b_22c0de")
+    assert "conv_a_11c0de" in voice_mcp(data, "log", "-c", "11c0de").stdout
+    assert "conv_b_22c0de" not in voice_mcp(data, "log", "-c", "11c0de").stdout
+    assert "Second." in voice_mcp(data, "conversations", "show", "22c0de").stdout
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "meant"),
+    [
+        ("abc", {"conv_1_abc"}, "conv_1_abc"),
+        ("abc", {"abc", "conv_1_abc"}, "abc"),
+        ("bc", {"conv_1_abc"}, "bc"),
+        ("conv_1_abc", {"conv_1_abc"}, "conv_1_abc"),
+        ("23456789", {"talk123456789"}, "talk123456789"),
+        ("later", set(), "later"),
+    ],
+)
+def test_an_id_is_itself_or_the_one_that_is_shown_so(wanted: str, known: set[str], meant: str) -> None:
+    assert whole_id(wanted, known) == meant
+
+
+def test_an_end_that_several_ids_have_is_an_error_that_names_them() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        whole_id("abc", ["conv_1_abc", "conv_2_abc"])
+    assert "conv_1_abc, conv_2_abc" in caught.value.hint
 
 
 def test_conversations_as_json(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import LONG, LONGEST_S, Running, voice_mcp
+from tests.cli.command import LONG, LONGEST_S, Running, voice_mcp, voice_mcp_without
 from tests.cli.terminal import on_a_terminal
 from tests.support.house import exchanges, logged_events
 from tests.support.stdio import gone
 from tests.support.waiting import eventually
+from voice_mcp.cli.first_audio import STAGES
+from voice_mcp.tools.results import SpeakMetrics
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -71,6 +73,16 @@ def test_json_has_the_shape_of_the_tool_s_result(tmp_path: Path) -> None:
         *("audio_path", "metrics"),
     }
     assert (result["status"], result["conversation_id"], result["voice"]) == ("saved", "talk-1", "square")
+    metrics = result["metrics"]
+    assert metrics.keys() <= SpeakMetrics.__annotations__.keys()
+    assert all(metrics.values())
+
+
+def test_the_metrics_in_json_are_those_the_tool_gives(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "speak", "Good morning.", "--json", VOICEMODE_AUDIO_OUTPUT="null")
+    metrics = json.loads(done.stdout)["metrics"]
+    assert {"ttfa", "decode_ms_per_s"} <= metrics.keys() <= set(SpeakMetrics.__annotations__)
+    assert metrics["ttfa"].keys() <= {f"{stage}_ms" for stage in STAGES}
 
 
 def test_input_is_spoken_while_it_is_still_coming_in(tmp_path: Path) -> None:
@@ -175,6 +187,31 @@ def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path) -> None:
         "voice-mcp: VOICEMODE_TTS_SPEED is 'fast', but it must be a number from 0.25 up to 4.0."
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_anything_is_said(tmp_path: Path) -> None:
+    settings = {"VOICEMODE_AUDIO_SAVE_FORMAT": "ogg"}
+    done = voice_mcp_without("soundfile", tmp_path / "data", "speak", "Hello.", **settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "VOICEMODE_AUDIO_SAVE_FORMAT=ogg" in done.stderr
+    assert 'pip install "voice-mcp[ogg]"' in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_debugging_shows_is_not_drowned_by_a_library(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "speak", "Hello *there*.", VOICEMODE_DEBUG="true")
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) < 10
+
+
+def test_records_that_cannot_be_removed_are_told_of_and_speech_goes_on(tmp_path: Path) -> None:
+    audio = tmp_path / "data" / "audio"
+    (audio / "talk-1").mkdir(parents=True)
+    (audio / ".lock").mkdir()
+    done = voice_mcp(tmp_path / "data", "speak", "Hello.", VOICEMODE_AUDIO_OUTPUT="null")
+    assert (done.returncode, done.stdout[:6]) == (0, "Spoken")
+    assert "Old records could not all be removed: " in done.stderr
+    assert "could not be written" not in done.stdout + done.stderr
 
 
 def test_a_misspelt_setting_is_told_and_speech_goes_on(tmp_path: Path) -> None:

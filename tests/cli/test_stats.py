@@ -143,6 +143,24 @@ def test_the_stages_of_the_median_add_up_to_it_and_leave_outliers_out() -> None:
     assert stages == pytest.approx(SPLIT)
 
 
+def test_what_a_median_of_few_is_made_of_is_not_that_of_an_outlier() -> None:
+    tally = Tally()
+    for told in told_by(spoken(ttfa_ms=ms) for ms in (24.0, 26.0, 1_500.0, 2_000.0)):
+        tally.add(told.tally)
+    assert tally.median_split is not None
+    assert (tally.ttfa_percentile_ms(50), tally.median_split[0]) == (26.0, 26.0)
+
+
+def test_what_a_median_of_many_is_made_of_is_a_mean_of_the_nearest() -> None:
+    tally = Tally()
+    for told in told_by(spoken(ttfa_ms=float(ms)) for ms in range(100, 151)):
+        tally.add(told.tally)
+    assert tally.median_split is not None
+    total, stages = tally.median_split
+    assert total == pytest.approx(125.0)
+    assert sum(stages.values()) == pytest.approx(125.0)
+
+
 def test_tallies_add_up_to_what_all_of_it_together_gives() -> None:
     lines = [spoken(ttfa_ms=30.0 + ms, underruns=ms % 3, inserted_s=0.25, pace=float(ms)) for ms in range(40)]
     whole, first, rest = Tally(), Tally(), Tally()
@@ -418,6 +436,25 @@ def test_a_picture_names_every_engine_and_stage(data: Path, tmp_path: Path) -> N
     drawn = plot.read_text(encoding="utf-8")
     assert [name for name in (LOCAL, REMOTE, *STAGES) if f"<!-- {name} -->" not in drawn] == []
     assert "3 days a point" in drawn
+
+
+def test_a_picture_of_many_engines_names_those_that_said_most_and_lumps_the_others(tmp_path: Path) -> None:
+    said = [f"{number}.example:8880" for number in range(12)]
+    lines = [spoken(name, 60.0 + 10 * number) for number, name in enumerate(said) for _ in range(20 - number)]
+    refused = [event("TTS_ERROR", {"engine": "silent.example", "code": "engine_error"})]
+    data = write(tmp_path / "data", *lines, *refused)
+    plot = tmp_path / "plot.svg"
+    assert voice_mcp(data, "stats", "--plot", str(plot)).returncode == 0
+    drawn = plot.read_text(encoding="utf-8")
+    assert [name for name in said if f"<!-- {name} -->" in drawn] == said[:8]
+    assert "<!-- 5 others -->" in drawn
+
+
+def test_a_legend_names_only_what_is_drawn(data: Path, tmp_path: Path) -> None:
+    write(data, event("TTS_ERROR", {"engine": "silent.example", "code": "engine_error"}))
+    plot = tmp_path / "plot.svg"
+    assert voice_mcp(data, "stats", "--plot", str(plot)).returncode == 0
+    assert "silent.example" not in plot.read_text(encoding="utf-8")
 
 
 def test_a_picture_of_failures_alone_is_drawn(tmp_path: Path) -> None:

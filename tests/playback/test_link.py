@@ -272,6 +272,9 @@ async def test_without_a_wait_a_device_lost_before_it_is_reported_open_ends_the_
         sys.stdin.buffer.read(1)
         print('{"event": "lost", "n": 1, "message": "gone already"}', flush=True)
         print('{"event": "opened", "n": 1, "backend": "null"}', flush=True)
+        asked = b""
+        while b'{"backends"' not in asked:
+            asked += sys.stdin.buffer.read1()
         print('{"event": "devices_end"}', flush=True)
         sys.stdin.buffer.read()
     """)

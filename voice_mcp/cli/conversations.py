@@ -22,6 +22,7 @@ from voice_mcp.cli.output import (
     visible,
     warn,
 )
+from voice_mcp.cli.short_id import whole_id
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.status import conversation_record
 from voice_mcp.errors import InvalidInput
@@ -29,7 +30,9 @@ from voice_mcp.storage.conversation_log import ConversationSummary
 
 WHO = {"tts": ("agent", "bold cyan"), "stt": ("user", "bold magenta")}
 
-ConversationId = Annotated[str, typer.Argument(metavar="ID", help="As `conversations list` names it.")]
+ConversationId = Annotated[
+    str, typer.Argument(metavar="ID", help="As `conversations list` names it, or as `log` shows it.")
+]
 
 
 def conversations() -> typer.Typer:
@@ -72,6 +75,7 @@ def show_conversation(conversation_id: ConversationId, as_json: AsJson = False) 
     """Show one conversation in order: when, who, what, how long, and where its audio is."""
     check_conversation_id(conversation_id)
     exchanges, root = conversation_log(read_settings())
+    conversation_id = whole_id(conversation_id, (summary.id for summary in exchanges.conversations()))
     record = conversation_record(exchanges, root, conversation_id)
     if not record["exchanges"]:
         raise InvalidInput(

@@ -9,17 +9,20 @@ import tempfile
 from pathlib import Path
 
 from voice_mcp import __version__
+from voice_mcp.app import check_save_format
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
 from voice_mcp.cli.house import house
 from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.codecs.detect import choose_decoder
 from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter
-from voice_mcp.errors import CodecError, CodecMissing
+from voice_mcp.errors import CodecError, CodecMissing, SettingsError
 from voice_mcp.settings import LoadedSettings
 from voice_mcp.types import PcmFormat
 
 FORMAT = PcmFormat(24_000, 1)
+TRIAL = bytes(8192)
+"""What is written to see whether there is room; an empty file always finds some."""
 
 
 async def examine(loaded: LoadedSettings) -> Report:
@@ -28,17 +31,22 @@ async def examine(loaded: LoadedSettings) -> Report:
     Raises:
         SettingsError: The settings contradict each other.
     """
-    folder = await asyncio.to_thread(_check_folder, loaded.settings.base_dir)
-    async with house(loaded.settings) as app:
+    settings, codecs, problem = loaded.settings, _codecs(), None
+    try:
+        check_save_format(settings.audio_save_format)
+    except SettingsError as exc:
+        codecs, problem = Check("codecs", State.BROKEN, exc.message, exc.hint), "recordings cannot be written."
+        settings = settings.model_copy(update={"audio_save_format": "wav"})  # what is well can still be looked at
+    folder = await asyncio.to_thread(_check_folder, settings.base_dir)
+    async with house(settings) as app:
         sound, speech = await asyncio.gather(
             check_sound(app, files_work=folder.state is not State.BROKEN), check_speech(app)
         )
-    problem = None
     if not speech.works:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
-    return Report((_version(), *_settings(loaded), folder, *sound.checks, _codecs(), *speech.checks), problem)
+    return Report((_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks), problem)
 
 
 def _version() -> Check:
@@ -58,15 +66,17 @@ def _check_folder(folder: Path) -> Check:
     """Whether records can be written. A folder that is not there yet is not made: nobody has spoken yet."""
     try:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if existing == folder:
-            with tempfile.TemporaryFile(dir=existing):
-                return Check("data folder", State.OK, f"{folder} can be written")
-        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-            return Check("data folder", State.OK, f"{folder} will be made when it is needed")
-        reason = f"{existing} may not be written" if existing.is_dir() else f"{existing} is not a folder"
+        with tempfile.TemporaryFile(dir=existing, buffering=0) as file:
+            file.write(TRIAL)
+            os.fsync(file.fileno())  # some file systems look for room only now
+    except NotADirectoryError:
+        reason = f"{existing} is not a folder"
     except OSError as exc:
         reason = exc.strerror or str(exc)
-    hint = "Set VOICEMODE_BASE_DIR to a folder of yours."
+    else:
+        detail = "can be written" if existing == folder else "will be made when it is needed"
+        return Check("data folder", State.OK, f"{folder} {detail}")
+    hint = "Make room there, or set VOICEMODE_BASE_DIR to a folder of yours."
     return Check("data folder", State.BROKEN, f"{folder} cannot be written: {reason}.", hint)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from voice_mcp.app import App
+from voice_mcp.app import App, log_everything
 from voice_mcp.cli.output import warn
 from voice_mcp.settings import LoadedSettings, Settings, load_settings
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -31,9 +31,9 @@ def read_settings() -> Settings:
 
 def begin_logging(loaded: LoadedSettings) -> None:
     """Send what the house logs to standard error."""
-    level = logging.DEBUG if loaded.settings.debug else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="voice-mcp: %(message)s")
-    logging.getLogger("filelock").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
+    if loaded.settings.debug:
+        log_everything()
 
 
 @asynccontextmanager

@@ -15,12 +15,14 @@ from rich.text import Text
 from voice_mcp.cli.facts import facts_of
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import json_text, local_time, standard_output, visible, warn
+from voice_mcp.cli.short_id import SHORT_ID_CELLS, short_id, whole_id
 from voice_mcp.events import EventType
+from voice_mcp.storage.daily import DailyFiles
+from voice_mcp.storage.jsonl import read_jsonl
 from voice_mcp.storage.paths import DataRoot
 
 LOOK_EVERY_S = 0.1
 TYPE_CELLS = max(map(len, EventType))
-SHORT_ID_CELLS = 8
 
 STYLES = {
     **dict.fromkeys(("TTS_ERROR", "DEVICE_LOST"), "bold red"),
@@ -32,7 +34,8 @@ Record = Mapping[str, Any]
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl+C.")]
 Conversation = Annotated[
-    str | None, typer.Option("--conversation", "-c", metavar="ID", help="Only this conversation's.")
+    str | None,
+    typer.Option("--conversation", "-c", metavar="ID", help="Only this conversation's; its ID, or the end shown here."),
 ]
 Lines = Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last events.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print the lines as they are in the log.")]
@@ -46,6 +49,8 @@ def log(
     if not settings.event_log_enabled:
         warn("VOICEMODE_EVENT_LOG_ENABLED=false: nothing is added to the event log.")
     files = DataRoot(settings.base_dir).event_files(settings.event_log_dir)
+    if conversation is not None:
+        conversation = whole_id(conversation, _ids(files))
     tail = _Tail(lines, _print_as_is if as_json else _Lines().show, follow=follow)
     try:
         # The past and what is added come from one reader, so that nothing falls in between.
@@ -118,7 +123,7 @@ class _Lines:
         line.add_column(style="cyan", no_wrap=True, min_width=SHORT_ID_CELLS, max_width=SHORT_ID_CELLS)
         line.add_column(style=STYLES.get(kind, ""), min_width=TYPE_CELLS, no_wrap=True)
         line.add_column(overflow="fold")
-        line.add_row(time, Text(_short(conversation)), Text(kind), Text(facts))
+        line.add_row(time, Text(short_id(conversation)), Text(kind), Text(facts))
         self._console.print(line)
 
 
@@ -126,9 +131,9 @@ def _stamp(moment: datetime | None) -> str:
     return "?" if moment is None else moment.isoformat(" ", timespec="milliseconds")[:23]
 
 
-def _short(conversation: str) -> str:
-    """The end of an ID: there it differs from others."""
-    return conversation.rpartition("_")[2][-SHORT_ID_CELLS:]
+def _ids(files: DailyFiles) -> set[str]:
+    """Every conversation that is in the log."""
+    return {str(record.get("conversation_id")) for _, path in files.days() for record in read_jsonl(path)}
 
 
 def _print_as_is(record: Record) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
@@ -12,13 +12,16 @@ from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import SpeechCutOff, VoiceError
 from voice_mcp.types import SpeechStatus
 
-SOMETIMES = ("heard", "unheard", "audio_path", "note")
+SOMETIMES = ("heard", "unheard", "audio_path", "note", "metrics")
 """Fields that are left out when they do not apply, as in the result of the `speak` tool."""
 
 
 def spoken_record(spoken: Spoken) -> dict[str, Any]:
     """The shape of the `speak` tool's result."""
-    return {name: value for name, value in asdict(spoken).items() if value is not None or name not in SOMETIMES}
+    record = {each.name: getattr(spoken, each.name) for each in fields(spoken)}
+    if spoken.metrics is not None:
+        record["metrics"] = spoken.metrics.as_result()
+    return {name: value for name, value in record.items() if value is not None or name not in SOMETIMES}
 
 
 def failure_record(error: VoiceError) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Statistics:
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
         self._cells: dict[tuple[str, date], Tally] = {}
+        self._others: str | None = None
 
     def take(self, told: Iterable[Told]) -> None:
         """Count what lies in these days."""
@@ -42,6 +43,18 @@ class Statistics:
         chosen._cells = {key: tally for key, tally in self._cells.items() if key[0] == engine}
         return chosen
 
+    def lumped(self, most: int) -> Statistics:
+        """The same, in which no more than ``most`` engines keep their names: who said least is among the others."""
+        rest = self.engines[most:]
+        if len(rest) < 2:  # one alone needs no more room under its own name
+            return self
+        chosen = Statistics(self.first, self.last)
+        chosen._others = f"{len(rest)} others"
+        for (engine, day), tally in self._cells.items():
+            name = chosen._others if engine in rest else engine
+            chosen._cells.setdefault((name, day), Tally()).add(tally)
+        return chosen
+
     @property
     def length_days(self) -> int:
         """How many days there are, with speech or without."""
@@ -49,9 +62,9 @@ class Statistics:
 
     @property
     def engines(self) -> list[str]:
-        """Those there is something to tell of; who said most comes first."""
+        """Those there is something to tell of; who said most comes first, and last what ``lumped`` put together."""
         tallies = {engine: self.tally(engine) for engine, _ in self._cells}
-        return sorted(tallies, key=lambda engine: (-tallies[engine].utterances, engine))
+        return sorted(tallies, key=lambda engine: (engine == self._others, -tallies[engine].utterances, engine))
 
     @property
     def days(self) -> list[date]:

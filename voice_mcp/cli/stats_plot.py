@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK, _FAINT, _ALARM = "#20242c", "#8a909c", "#d0243c"
-_ENGINES = ("#2f6fde", "#d9822b", "#2a9d6f", "#8a4fbf", "#7a6a58")
-"""One each, then from the first again."""
+_ENGINES = (
+    *("#2f6fde", "#d9822b", "#2a9d6f", "#8a4fbf", "#7a6a58"),
+    *("#c94f8c", "#17a2b8", "#a3a119", "#5f6672"),
+)
+"""One each; the last is left for those without a name of their own."""
 _STAGES = dict(zip(STAGES, ("#98a1b0", "#6c7380", "#c69a2b", "#b0517c", "#5b4b8a", "#55a69f", "#2a7078"), strict=True))
 _WIDTH_IN, _FIRST_IN, _SAID_IN, _BAR_IN, _FRAME_IN, _DPI = 12.0, 2.9, 1.5, 0.42, 0.95, 150
 _BAND_ALPHA = 0.13
@@ -44,6 +47,7 @@ def draw(statistics: Statistics, subtitle: str, file: BinaryIO, kind: str) -> No
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    statistics = statistics.lumped(len(_ENGINES) - 1)
     split = [engine for engine in statistics.engines if statistics.tally(engine).median_split is not None]
     heights = [_FIRST_IN, _SAID_IN] + [_FRAME_IN + _BAR_IN * len(split)] * bool(split)
     figure = Figure((_WIDTH_IN, sum(heights) + _FRAME_IN), dpi=_DPI, layout="constrained", facecolor="white")
@@ -71,14 +75,14 @@ def _draw_first_sounds(axes: Axes, statistics: Statistics, steps: Sequence[Step]
     """A line of medians for each engine, and a band up to the 95th percentile."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    places = range(len(steps))
+    places, names = range(len(steps)), _drawn_names(statistics)
     for engine, colour in _coloured(statistics):
         medians, high = (
             [_percentile(statistics.of_step(step, engine), percent) for step in steps] for percent in (50, 95)
         )
         axes.fill_between(places, medians, high, color=colour, alpha=_BAND_ALPHA, linewidth=0)
         axes.vlines(places, medians, high, color=colour, linewidth=1.2, alpha=0.45)
-        axes.plot(medians, "o-", color=colour, linewidth=2, markersize=4.5, label=_label(engine))
+        axes.plot(medians, "o-", color=colour, linewidth=2, markersize=4.5, label=names.get(engine))
     axes.set_yscale("log")
     if statistics.tally().ttfa_ms:
         lowest, highest = axes.dataLim.intervaly
@@ -89,7 +93,8 @@ def _draw_first_sounds(axes: Axes, statistics: Statistics, steps: Sequence[Step]
     axes.tick_params(axis="x", length=0, labelbottom=False)
     axes.grid(axis="y", color=_FAINT, alpha=0.25, linewidth=0.6)
     axes.set_ylabel("median, up to\nthe 95th percentile", fontsize=9, color=_INK)
-    _add_legend(axes)
+    if names:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=9, labelcolor=_INK)
 
 
 def _draw_speech(axes: Axes, statistics: Statistics, steps: Sequence[Step]) -> None:
@@ -131,12 +136,25 @@ def _draw_splits(axes: Axes, statistics: Statistics, engines: Sequence[str]) -> 
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.set_title("What the median is spent on", loc="left", fontsize=10.5, fontweight="bold", color=_INK, pad=10)
-    _add_legend(axes)
+    middle_below = (0.5, 0)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=middle_below,
+        ncols=len(STAGES),
+        frameon=False,
+        fontsize=9,
+        labelcolor=_INK,
+    )
 
 
-def _add_legend(axes: Axes) -> None:
-    """Above, on the right."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(STAGES), frameon=False, fontsize=9, labelcolor=_INK)
+def _drawn_names(statistics: Statistics) -> dict[str, str]:
+    """What the legend calls the engines that made a sound; of the others there is nothing to see."""
+    heard = (engine for engine in statistics.engines if _has_sound(statistics.tally(engine)))
+    return {engine: _label(engine) for engine in heard}
+
+
+def _has_sound(tally: Tally) -> bool:
+    return bool(tally.ttfa_ms) or tally.spoken_s > 0
 
 
 def _label(engine: str) -> str:
@@ -152,7 +170,7 @@ def _percentile(tally: Tally, percent: int) -> float:
 
 def _coloured(statistics: Statistics) -> list[tuple[str, str]]:
     """Engines and their colours."""
-    return [(engine, _ENGINES[place % len(_ENGINES)]) for place, engine in enumerate(statistics.engines)]
+    return list(zip(statistics.engines, _ENGINES, strict=False))
 
 
 def _name_days(axes: Axes, steps: Sequence[Step]) -> None:

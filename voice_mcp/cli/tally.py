@@ -17,8 +17,10 @@ PERCENTS = (50, 95, 99)
 SECONDS_PER_HOUR = 3600.0
 
 _STRIDE = 1 + len(STAGES)
-_MIDDLE = (40, 60)
-"""Between these percentiles lie the utterances that stand for the median: one alone would be chance."""
+_HANDFUL = 5
+"""How many utterances stand for the median, of many: one alone would be chance."""
+_SHARE = 5
+"""They are a fifth of all at most: of few, the nearest but one may be far away."""
 
 
 def _numbers() -> array[float]:
@@ -70,15 +72,15 @@ class Tally:
     def median_split(self) -> tuple[float, dict[str, float]] | None:
         """What the median of the time to first audio is made of: milliseconds in all, and of each stage.
 
-        The means over those utterances whose time lies between the 40th and the 60th percentile, so that the stages
-        add up to the total; medians of the stages would not. None where no utterance has stages.
+        The means over the utterances whose time is nearest to it: one, or of many three or five. So the stages add up
+        to the total; medians of the stages would not. None where no utterance has stages.
         """
-        starts = range(0, len(self.splits_ms), _STRIDE)
-        rows = sorted(self.splits_ms[start : start + _STRIDE] for start in starts)
-        if not rows:
+        median_ms, starts = self.ttfa_percentile_ms(50), range(0, len(self.splits_ms), _STRIDE)
+        rows = [self.splits_ms[start : start + _STRIDE] for start in starts]
+        if median_ms is None or not rows:
             return None
-        low, high = (rank(len(rows), percent) for percent in _MIDDLE)
-        middle = rows[low - 1 : high]
+        pairs = (min(_HANDFUL, len(rows) // _SHARE) - 1) // 2
+        middle = sorted(rows, key=lambda row: (abs(row[0] - median_ms), row))[: 1 + 2 * max(0, pairs)]
         total, *stages = (sum(column) / len(middle) for column in zip(*middle, strict=True))
         return total, dict(zip(STAGES, stages, strict=True))
 

@@ -13,6 +13,16 @@ from voice_mcp.errors import CodecError, InvalidInput, StorageError
 from voice_mcp.types import PcmFormat
 
 _SILENCE_BLOCK_FRAMES = 4096
+_TRIED = PcmFormat(24_000, 1)
+
+
+def check_recording_format(audio_format: str) -> None:
+    """See whether recordings can be made in a format.
+
+    Raises:
+        CodecMissing: Its library is not installed.
+    """
+    StreamingAudioWriter(audio_format, _TRIED.rate_hz, _TRIED.channels).close()
 
 
 class RecordingFile:

@@ -7,7 +7,6 @@ from typing import Any, Literal, NotRequired, cast
 from mcp.types import CallToolResult, TextContent
 from typing_extensions import TypedDict  # pydantic cannot read the one of typing before Python 3.12
 
-from voice_mcp.core.metrics import Metrics
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import SpeechCutOff, VoiceError
 
@@ -80,14 +79,8 @@ def speak_result(spoken: Spoken, notes: list[str]) -> SpeakResult:
     if said := " ".join([*filter(None, [spoken.note]), *notes]):
         result["note"] = said
     if spoken.metrics is not None:
-        result["metrics"] = _metrics(spoken.metrics)
+        result["metrics"] = cast(SpeakMetrics, spoken.metrics.as_result())
     return result
-
-
-def _metrics(metrics: Metrics) -> SpeakMetrics:
-    data = metrics.as_data()
-    data["ttfa"] = {stage: ms for stage, ms in (data["ttfa"] or {}).items() if ms}
-    return cast(SpeakMetrics, {name: value for name in SpeakMetrics.__annotations__ if (value := data[name])})
 
 
 def speak_line(result: SpeakResult) -> str:

@@ -110,5 +110,5 @@ class _VirtualFile:
 def _soundfile() -> Any:
     try:
         return importlib.import_module("soundfile")  # 100 ms with numpy, and not installed for everybody
-    except ImportError as exc:
+    except (ImportError, OSError) as exc:  # the second when libsndfile itself is missing
         raise CodecMissing("Ogg Vorbis needs soundfile.", hint='Run `pip install "voice-mcp[ogg]"`.') from exc
