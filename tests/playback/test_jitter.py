@@ -77,7 +77,11 @@ def test_an_outage_is_remembered_as_what_it_took_and_does_not_make_the_source_sl
 
 
 def test_from_a_slow_source_as_much_is_needed_as_it_will_fall_behind() -> None:
-    assert told(*evenly(0.95, 2.0)).reserve_for(20.0) == pytest.approx(1.0)
+    assert told(*evenly(0.95, 10.0)).reserve_for(20.0) == pytest.approx(1.0)
+
+
+def test_of_a_slow_source_that_is_hardly_known_worse_is_expected() -> None:
+    assert told(*evenly(0.95, 2.0)).reserve_for(20.0) == pytest.approx(2.0)
 
 
 def test_the_pace_is_the_one_of_late() -> None:

@@ -673,7 +673,8 @@ def test_a_source_slower_than_speech_is_collected_from_for_twenty_seconds_of_sou
         player.push(level(380), index * 0.05)  # 0.0475 s of sound each 0.05 s: 0.95 of the pace of speech
     heard_until(player, PlayerState.DRY, BLOCK, at_most=10_000)
 
-    assert needed_after_a_gap(player, 1.05) == pytest.approx(0.05 * 20 * 8000, abs=10)
+    # Of the pace of so short a time 0.05 is not believed.
+    assert needed_after_a_gap(player, 1.05) == pytest.approx((0.05 + 0.05) * 20 * 8000, abs=10)
 
 
 def test_a_source_that_waited_for_the_device_was_not_late() -> None:

@@ -12,6 +12,8 @@ BURST_S = 0.01
 """What comes within this of a first arrival came with it: a large read reaches the player in several pieces."""
 MEMORY_S = 10.0
 """Time after which an arrival weighs a third in the pace: another engine may have taken over meanwhile."""
+UNSURE_S, UNSURE = 5.0, 0.05
+"""Of a source slower than speech, the pace of the first so many seconds may be so much too high."""
 ENOUGH_S = 0.25
 """Seconds of audio that say something of a pace."""
 
@@ -79,7 +81,10 @@ class Jitter:
     def reserve_for(self, run_s: float) -> float:
         """Seconds of audio to hold for the next ``run_s`` seconds to be without a gap, if it goes on like this."""
         pace = self.pace
-        return max(self.reserve_s, (1.0 - pace) * run_s if pace is not None else 0.0)
+        if pace is None or pace >= 1.0:
+            return self.reserve_s
+        lag = 1.0 - pace + (UNSURE if self._seen.time_s < UNSURE_S else 0.0)
+        return max(self.reserve_s, lag * run_s)
 
     def _close_burst(self) -> None:
         """A burst lasts until the next one begins: the last one is still open, and so counts for nothing yet."""
