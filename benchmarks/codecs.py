@@ -174,6 +174,7 @@ async def _first_sound(name: str, audio: Callable[[str], bytes], bytes_per_secon
         env = {
             "VOICEMODE_TTS_ENGINE": "openai",
             "VOICEMODE_TTS_BASE_URLS": endpoint.base_url,
+            "VOICEMODE_TTS_CACHE_MB": "0",
             "VOICEMODE_TTS_AUDIO_FORMAT": name,
         }
         async with StdioServer(Path(folder), env) as server:

@@ -57,7 +57,12 @@ async def _calls(endpoint: SpeechEndpoint, env: Mapping[str, str], calls: int) -
     before = len(endpoint.speech)
     called: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = {**env, "VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_TTS_BASE_URLS": endpoint.base_url}
+        settings = {
+            **env,
+            "VOICEMODE_TTS_ENGINE": "openai",
+            "VOICEMODE_TTS_BASE_URLS": endpoint.base_url,
+            "VOICEMODE_TTS_CACHE_MB": "0",  # a phrase that is said again and again would not be asked for
+        }
         await _speak(Path(folder), settings, calls, called)
         started = _playback_starts(Path(folder))
     exchanges = endpoint.speech[before:]

@@ -85,12 +85,12 @@ class Result:
         return median(starts) if starts else float("nan")
 
     @property
-    def seconds(self) -> float:
-        return sum(take.verdict.found for take in self.takes) / RATE_HZ
-
-    @property
     def gaps_a_minute(self) -> float:
-        return 60 * self.gaps / self.seconds if self.seconds else math.inf
+        """The most that began within any minute of listening."""
+        if not self.takes:
+            return math.inf
+        begins = [[gap.captured_frame / RATE_HZ for gap in take.verdict.gaps] for take in self.takes]
+        return max((sum(0 <= other - one < 60 for other in take) for take in begins for one in take), default=0)
 
     @property
     def lost(self) -> str:

@@ -48,6 +48,7 @@ def _env(card: PulseCard, endpoint: SpeechEndpoint, backend: str) -> Mapping[str
         "VOICEMODE_AUDIO_OUTPUT": backend,
         "VOICEMODE_TTS_ENGINE": "openai",
         "VOICEMODE_TTS_BASE_URLS": endpoint.base_url,
+        "VOICEMODE_TTS_CACHE_MB": "0",
     }
 
 
