@@ -6,12 +6,8 @@ frame or two of the encoder's silence and ends with a filled-up frame; AAC in MP
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from voice_mcp.codecs._av import PacketDecoder
-from voice_mcp.codecs.progressive import ProgressiveDecoder
-from voice_mcp.codecs.sync_frames import Frame, FrameHeader, Gap, SyncFrameCutter
-from voice_mcp.types import PcmFormat
+from voice_mcp.codecs.sync_decoder import SyncDecoder
+from voice_mcp.codecs.sync_frames import Frame, FrameHeader, SyncFrameCutter
 
 HEADER_BYTES = 7
 _CHECKSUM_BYTES = 2
@@ -32,32 +28,14 @@ def read_header(data: bytes | bytearray, at: int) -> FrameHeader | None:
     return FrameHeader(size_bytes, _BLOCK_SAMPLES * ((data[at + 6] & 3) + 1), (profile, rate, channels))
 
 
-class AacDecoder(ProgressiveDecoder):
+class AacDecoder(SyncDecoder):
     """A ``Decoder`` for AAC in ADTS."""
 
     def __init__(self) -> None:
-        super().__init__("AAC")
-        self._cutter = SyncFrameCutter(read_header, HEADER_BYTES)
-        self._packets = PacketDecoder("aac", self.encoding)
+        super().__init__("AAC", SyncFrameCutter(read_header, HEADER_BYTES), "aac")
         self._usual_bytes = 0
 
-    @property
-    def format(self) -> PcmFormat | None:
-        return self._packets.format
-
-    def _frames(self, data: bytes) -> Iterator[bytes]:
-        for found in self._cutter.cut(data):
-            yield self._frame(found)
-
-    def _last_frames(self) -> Iterator[bytes]:
-        for found in self._cutter.finish():
-            yield self._frame(found)
-        yield self._packets.flush()
-
-    def _frame(self, found: Frame | Gap) -> bytes:
-        if isinstance(found, Gap):
-            self._note_damage(f"{found.size_bytes} bytes are no frame", found.size_bytes)
-            return b""
+    def _frame(self, found: Frame) -> bytes:
         frames = self._packets.decode(found.data)
         if frames is None:
             self._note_damage("a frame cannot be decoded", len(found.data))

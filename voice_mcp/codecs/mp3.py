@@ -8,11 +8,9 @@ by how much, and exactly that is cut off. A stream that was sent while it was ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
-from voice_mcp.codecs._av import PacketDecoder
-from voice_mcp.codecs.progressive import ProgressiveDecoder
-from voice_mcp.codecs.sync_frames import Frame, FrameHeader, Gap, SyncFrameCutter
+from voice_mcp.codecs.sync_decoder import SyncDecoder
+from voice_mcp.codecs.sync_frames import Frame, FrameHeader, SyncFrameCutter
 from voice_mcp.types import PcmFormat
 
 HEADER_BYTES = 4
@@ -47,32 +45,14 @@ def read_header(data: bytes | bytearray, at: int) -> FrameHeader | None:
     return FrameHeader(size_bytes, samples, (version, rate_hz))
 
 
-class Mp3Decoder(ProgressiveDecoder):
+class Mp3Decoder(SyncDecoder):
     """A ``Decoder`` for MP3."""
 
     def __init__(self) -> None:
-        super().__init__("MP3")
-        self._cutter = SyncFrameCutter(read_header, HEADER_BYTES)
-        self._packets = PacketDecoder("mp3float", self.encoding)
+        super().__init__("MP3", SyncFrameCutter(read_header, HEADER_BYTES), "mp3float")
         self._ends = _Ends()
 
-    @property
-    def format(self) -> PcmFormat | None:
-        return self._packets.format
-
-    def _frames(self, data: bytes) -> Iterator[bytes]:
-        for found in self._cutter.cut(data):
-            yield self._frame(found)
-
-    def _last_frames(self) -> Iterator[bytes]:
-        for found in self._cutter.finish():
-            yield self._frame(found)
-        yield self._packets.flush()
-
-    def _frame(self, found: Frame | Gap) -> bytes:
-        if isinstance(found, Gap):
-            self._note_damage(f"{found.size_bytes} bytes are no frame", found.size_bytes)
-            return b""
+    def _frame(self, found: Frame) -> bytes:
         tag = _info_tag(found.data)
         if tag is not None:
             # Servers that join files send one of these per sentence: each begins a sound with ends of its own.
