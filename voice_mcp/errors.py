@@ -26,6 +26,8 @@
     │   │   └── DeviceBusy       somebody else holds it
     │   └── AudioProcessLost     the audio process ended while it was needed
     ├── ListeningUnavailable     nobody can be heard, and nobody can type
+    │   └── MicrophoneUnavailable   no microphone could be opened
+    │       └── MicrophoneBusy   somebody else holds it
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -287,6 +289,21 @@ class ListeningUnavailable(VoiceError):
 
     code = "listening_unavailable"
     hint = "Ask in the chat instead, or use speak."
+
+
+class MicrophoneUnavailable(ListeningUnavailable):
+    """No microphone could be opened, or the one that was is gone."""
+
+    code = "microphone_unavailable"
+    hint = "Run `voice-mcp devices` and `voice-mcp doctor`."
+
+
+class MicrophoneBusy(MicrophoneUnavailable):
+    """The microphone is there, and held by somebody else."""
+
+    code = "microphone_busy"
+    hint = "Close the program that holds the microphone."
+    retryable = True
 
 
 class StorageError(VoiceError):

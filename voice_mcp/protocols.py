@@ -1,6 +1,7 @@
 """Every seam of the house. Read this first.
 
     text ─▶ SpeechEngine.open() ─▶ SpeechStream ─▶ Decoder ─▶ Speakers.begin() ─▶ Playback ═ pipe ═▶ OutputBackend
+    text ◀─ SpeechRecognizer.transcribe() ◀─ TurnModel, VoiceDetector ◀─ EchoCanceller ◀─ Capture ◀═ pipe ═ InputBackend
 
 Whatever stands behind one of these can be replaced by one new file: an engine in ``tts/``, a codec in ``codecs/``, a
 sound backend in ``backends/``. Left of the pipe everything is asyncio and may wait; right of it, in the audio process,
@@ -13,7 +14,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from voice_mcp.types import PcmFormat, PlaybackEvent, SpeechRequest, Voice, WordMark
+from voice_mcp.types import (
+    CaptureCondition,
+    CapturedSound,
+    PcmFormat,
+    PlaybackEvent,
+    RecognitionHints,
+    SpeechRequest,
+    Transcript,
+    Voice,
+    WordMark,
+)
 
 
 class SpeechStream(Protocol):
@@ -324,6 +335,104 @@ class OutputBackend(Protocol):
         ...
 
 
+class FrameSink(Protocol):
+    """What a microphone fills: the capture. Called from the device's thread; never waits."""
+
+    def take(self, frames: bytes, heard_at_s: float) -> None:
+        """Take the next frames, in the stream's format.
+
+        Args:
+            frames: Whole frames; the memory is the callee's.
+            heard_at_s: When the first of them was heard, on the clock of ``Clock.now``.
+        """
+        ...
+
+    def overflowed(self) -> None:
+        """The device says that it dropped something before it got here."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The device is gone."""
+        ...
+
+
+class InputStream(Protocol):
+    """An open microphone. Lives in the audio process."""
+
+    @property
+    def format(self) -> PcmFormat:
+        """What it gives: the device's own rate, one or two channels."""
+        ...
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from a sound to the frame's arrival, as the device reports it."""
+        ...
+
+    def close(self) -> None:
+        """Stop at once and let go of the device."""
+        ...
+
+
+class InputBackend(Protocol):
+    """A way to reach microphones. One file in ``backends/`` each; lives in the audio process."""
+
+    name: str
+
+    def open(self, device: str | None, sink: FrameSink) -> InputStream:
+        """Open a microphone and start to fill ``sink``.
+
+        Args:
+            device: A device's name, or part of it; None for the default.
+            sink: What is filled, from the device's own thread.
+
+        Raises:
+            MicrophoneUnavailable: There is no such device, or it cannot be opened.
+        """
+        ...
+
+    def devices(self) -> list[str]:
+        """The names of the input devices there are, the default first."""
+        ...
+
+
+class Capture(Protocol):
+    """An open microphone as the server has it. Iterate it once, then close it."""
+
+    @property
+    def condition(self) -> CaptureCondition:
+        """How it is doing."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[CapturedSound]:
+        """What it hears, from its opening on, without a gap; what is not read yet waits.
+
+        Raises:
+            MicrophoneUnavailable: It is gone, and did not come back.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the microphone; it is closed when this returns. May be called twice."""
+        ...
+
+
+class Microphone(Protocol):
+    """Where sound comes from: the link to the audio process that listens."""
+
+    async def open(self) -> Capture:
+        """Open the microphone; returns when it hears.
+
+        Raises:
+            MicrophoneUnavailable: There is none that can be.
+        """
+        ...
+
+    async def prepare(self) -> None:
+        """Have everything ready for ``open`` without opening the device."""
+        ...
+
+
 class VoiceDetector(Protocol):
     """Tells how likely it is that somebody speaks. One file in ``vad/`` each.
 
@@ -346,6 +455,111 @@ class VoiceDetector(Protocol):
 
     def reset(self) -> None:
         """Forget what was heard: the next frames belong to another stretch of sound."""
+        ...
+
+
+class TurnModel(Protocol):
+    """Tells how likely it is that a speaker who fell silent is through. One file in ``turn/`` each."""
+
+    def completeness(self, frames: bytes) -> float:
+        """The probability (0 to 1) that the turn is over.
+
+        Thread: any, one at a time; takes some tens of milliseconds.
+
+        Args:
+            frames: The turn so far in ``LISTENING_FORMAT``, the silence at its end included.
+        """
+        ...
+
+
+class EchoCanceller(Protocol):
+    """Takes the agent's own voice out of what a microphone hears. One file in ``echo/`` each; for one stream each.
+
+    The output has as many frames as the input.
+    """
+
+    def cancel(self, heard: bytes, played: bytes) -> bytes:
+        """The next frames without what was played.
+
+        Args:
+            heard: What the microphone heard, in ``LISTENING_FORMAT``.
+            played: What the loudspeaker played at the same time, as many frames in the same format.
+        """
+        ...
+
+
+class SpeechRecognizer(Protocol):
+    """Something that turns speech into text. One file in ``stt/`` each."""
+
+    @property
+    def name(self) -> str:
+        """``whisper``, ``sphinx``, or the host of an endpoint."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model it listens with; empty for engines that have only one."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether what it hears leaves this process for a server, wherever that runs."""
+        ...
+
+    async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
+        """What is said in ``frames`` (``LISTENING_FORMAT``). Cancelling it stops it.
+
+        Raises:
+            EngineError: It cannot tell.
+        """
+        ...
+
+    async def check(self) -> None:
+        """See that it could listen, without making it listen.
+
+        Raises:
+            EngineError: It could not.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything. The engine is not used afterwards."""
+        ...
+
+
+class StreamingRecognizer(SpeechRecognizer, Protocol):
+    """A recogniser that can say what it has understood while somebody still speaks."""
+
+    async def open(self, hints: RecognitionHints) -> Recognition:
+        """Begin with a turn.
+
+        Raises:
+            EngineError: It cannot.
+        """
+        ...
+
+
+class Recognition(Protocol):
+    """One turn while it is recognised. Close it in any case."""
+
+    async def add(self, frames: bytes) -> str:
+        """Take the next frames (``LISTENING_FORMAT``); return what has been understood so far.
+
+        Raises:
+            EngineError: It failed.
+        """
+        ...
+
+    async def finish(self) -> Transcript:
+        """No more frames will come: what was said.
+
+        Raises:
+            EngineError: It failed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of it. May be called twice."""
         ...
 
 

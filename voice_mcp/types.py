@@ -142,3 +142,53 @@ class SpeechStatus(StrEnum):
     INTERRUPTED = "interrupted"
     QUEUED = "queued"
     SAVED = "saved"
+
+
+LISTENING_FORMAT = PcmFormat(16_000, 1)
+"""What detectors, turn models and recognisers take; everything that is heard is brought into this shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedSound:
+    """The next frames a microphone heard, in ``LISTENING_FORMAT``; nothing is missing between two of them."""
+
+    frames: bytes
+    at_s: float
+    """When the first of them was heard, on the clock of ``Clock.now``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCondition:
+    """How a microphone is doing: what tells a dead one from a silent room."""
+
+    peak: float = 0.0
+    """Highest level of the last second, 0 to 1."""
+    rms_db: float = -120.0
+    """Mean level of the last second, in dBFS."""
+    zeros_s: float = 0.0
+    """For how many seconds now there have been nothing but zeros: it is muted, or may not be used."""
+    clipped_share: float = 0.0
+    """The share of the last second's samples that are at full scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionHints:
+    """What helps a recogniser."""
+
+    language: str | None = None
+    """ISO 639-1 code; None lets it find out."""
+    prompt: str | None = None
+    """Names and terms that are likely to come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said."""
+
+    text: str
+    """Empty when there were no words."""
+    engine: str
+    """``whisper``, ``sphinx``, or the host of an endpoint."""
+    model: str = ""
+    language: str | None = None
+    """ISO 639-1 code, when the engine says or was told."""

@@ -8,7 +8,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.core.splice import HELD_BACK_S, Splice
+from voice_mcp.core.splice import HELD_BACK_S, OPENING_S, Splice
 from voice_mcp.types import PcmFormat
 
 MONO, STEREO = PcmFormat(8_000, 1), PcmFormat(8_000, 2)
@@ -119,3 +119,17 @@ def test_sound_that_nobody_goes_on_with_ends_softly() -> None:
 
 def _pairs(samples: array[int]) -> list[tuple[int, int]]:
     return list(zip(samples, samples[1:], strict=False))
+
+
+def test_the_first_sound_of_an_utterance_does_not_wait_for_a_seam() -> None:
+    splice, opening = Splice(MONO, opens=True), tone(MONO.frames_in(OPENING_S))
+
+    assert splice.push(opening) == opening
+
+
+@given(cuts=st.lists(st.integers(1, 200), min_size=1, max_size=5))
+def test_after_the_first_sound_the_last_moment_is_held_back_as_ever(cuts: list[int]) -> None:
+    splice, sound = Splice(MONO, opens=True), tone(1_000)
+
+    assert pushed(splice, sound, cuts) == sound[: -2 * HELD_FRAMES]
+    assert splice.end() == sound[-2 * HELD_FRAMES :]

@@ -301,6 +301,8 @@ class _ServerThread:
         task = asyncio.create_task(self._handler(reader, writer, self._gate))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        # A task that is cancelled before its first step closes nothing by itself.
+        task.add_done_callback(lambda _: writer.close())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

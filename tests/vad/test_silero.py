@@ -156,14 +156,3 @@ def test_numpy_is_loaded_with_the_first_detector_and_not_before() -> None:
         "print(before, 'numpy' in sys.modules)"
     )
     assert run(code) == "False True"
-
-
-def test_without_numpy_it_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['numpy'] = None\n"
-        "from voice_mcp.errors import ListeningUnavailable\n"
-        "from voice_mcp.vad.silero import SileroDetector\n"
-        "try: SileroDetector()\n"
-        "except ListeningUnavailable as exc: print(exc.advice)"
-    )
-    assert "voice-mcp[listen]" in run(code)

@@ -324,14 +324,14 @@ class Rendering:
         received, earlier = line.received, line.earlier
         assert received is not None and received.format is not None
         self._spoke(source.engine, stream)
-        first = self._metrics.first
-        if first.frame_s is None:
+        first, opens = self._metrics.first, self._metrics.first.frame_s is None
+        if opens:
             first.byte_s, first.frame_s, first.connect_s = received.byte_s, received.frame_s, stream.connect_s
         if line.splice is not None and line.splice.format == received.format:
             return
         if line.splice is not None:
             yield line.splice.break_off()
-        line.splice = Splice(received.format, skip_s=earlier.seconds if earlier is not None else 0.0)
+        line.splice = Splice(received.format, earlier.seconds if earlier is not None else 0.0, opens=opens)
         said = earlier.spoken_chars if earlier is not None else 0
         yield Begin(line.start + said, received.format, stream.word_marks)
 

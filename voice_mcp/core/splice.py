@@ -15,6 +15,9 @@ from voice_mcp.types import PcmFormat
 
 HELD_BACK_S = 0.010
 """Long enough to hide the seam, short enough that nobody waits for it."""
+OPENING_S = 0.020
+"""What the first sound of an utterance can begin with (docs/adr/0011): of that nothing is held back. Whoever breaks off
+this early leaves the player dry, which fades by itself."""
 
 
 class Splice:
@@ -23,11 +26,13 @@ class Splice:
     Args:
         fmt: Their shape.
         skip_s: Seconds that have been passed on in another shape.
+        opens: Whether the first sound of the utterance waits for these frames.
     """
 
-    def __init__(self, fmt: PcmFormat, skip_s: float = 0.0) -> None:
+    def __init__(self, fmt: PcmFormat, skip_s: float = 0.0, *, opens: bool = False) -> None:
         self._fmt = fmt
-        self._hold_frames = fmt.frames_in(HELD_BACK_S)
+        self._most_held_frames = fmt.frames_in(HELD_BACK_S)
+        self._opening_frames = fmt.frames_in(OPENING_S) if opens else 0
         self._held = b""
         self._passed = fmt.frames_in(skip_s)
         self._position = 0
@@ -61,7 +66,9 @@ class Splice:
             )
             self._held = self._held[:held_from] + joined + self._held[held_from + covered :]
         self._held += fresh[covered:]
-        return self._pass_on(max(0, self._fmt.frames(len(self._held)) - self._hold_frames))
+        held_frames = self._fmt.frames(len(self._held))
+        beyond_opening = max(0, self._passed + held_frames - self._opening_frames)
+        return self._pass_on(max(0, held_frames - min(self._most_held_frames, beyond_opening)))
 
     def end(self) -> bytes:
         """No more will come, and that is right: what was held back."""

@@ -6,7 +6,7 @@ import asyncio
 from asyncio.subprocess import Process
 
 from voice_mcp.errors import AudioProcessLost, PlaybackError
-from voice_mcp.playback.child import AudioChild
+from voice_mcp.pipe.child import AudioChild
 from voice_mcp.types import PlaybackEvent
 
 

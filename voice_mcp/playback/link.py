@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from voice_mcp.errors import AudioProcessLost
-from voice_mcp.playback.child import AUDIO_PROCESS, AudioChild
+from voice_mcp.pipe.child import AUDIO_PROCESS, AudioChild
+from voice_mcp.pipe.wire import Command, pack_json
 from voice_mcp.playback.config import DEVICE_BACKENDS, LinkConfig
 from voice_mcp.playback.order import Order
 from voice_mcp.playback.passage import MakeConverter
 from voice_mcp.playback.run import Run
-from voice_mcp.playback.wire import Command, pack_json
 from voice_mcp.protocols import Playback, PlaybackListener
 from voice_mcp.types import PcmFormat
 

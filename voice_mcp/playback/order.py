@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from voice_mcp.pipe.wire import Command, pack_json
 from voice_mcp.playback.config import LinkConfig
-from voice_mcp.playback.wire import Command, pack_json
 from voice_mcp.types import PcmFormat
 
 IN_CONVERTER_S = 0.01

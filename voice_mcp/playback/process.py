@@ -1,108 +1,48 @@
-"""The audio process: commands in on standard input, reports out on standard output, sound in between.
-
-It imports nothing it does not need (no MCP, no HTTP, no numpy), and ends with its parent: when standard input closes,
-for whatever reason, it fades out and is gone. The main thread only reads: a sound system that hangs holds up the
-device's work, in a thread of its own, and neither a stop nor the end.
-"""
+"""The audio process that plays: the commands of ``playback/`` obeyed by an ``Output``."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Callable
-from queue import SimpleQueue
-from threading import Thread, Timer
 from typing import Any
 
+from voice_mcp.pipe.process import serve
+from voice_mcp.pipe.wire import Command
 from voice_mcp.playback.device import LoadBackend
 from voice_mcp.playback.output import Output, Utterance
 from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.playback.wire import Command, Unpacker
 from voice_mcp.types import PcmFormat
-
-READ_BYTES = 1 << 16
-LEAVE_S = 1.0
-"""How long letting go of the device may take at the end; a sound system that hangs must not keep this process."""
-
-Work = Callable[[], None]
 
 
 def run(load_backend: LoadBackend) -> None:
-    """Serve until standard input ends. Never returns."""
-    commands, reports = _claim_pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the parent decides what it means
-    sys.setswitchinterval(0.001)  # the device's thread must not queue behind 5 ms of somebody else's bytecode
-    gc.freeze()
-    gc.disable()
-
-    def send(report: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # a parent that is gone is noticed on standard input
-            _write_all(reports, json.dumps(report).encode() + b"\n")
-
-    work: SimpleQueue[Work] = SimpleQueue()
-    Thread(target=_do_for_ever, args=(work,), name="device-work", daemon=True).start()
-    output = Output(load_backend, send, work.put)
-    unpacker = Unpacker()
-    while data := os.read(commands, READ_BYTES):
-        for command, payload in unpacker.feed(data):
-            _obey(output, command, payload)
-    _leave_within(LEAVE_S)
-    output.close()
-    os._exit(0)  # PortAudio's own exit handler can hang on a sound server that is gone
+    """Play until standard input ends. Never returns."""
+    serve(lambda send, do_device_work: _Player(Output(load_backend, send, do_device_work)))
 
 
-def _do_for_ever(work: SimpleQueue[Work]) -> None:
-    try:
-        while True:
-            work.get()()
-    finally:  # a bug, or a library's: without this thread nothing can be played, so the server must hear of it
-        traceback.print_exc()
-        os._exit(1)
+class _Player:
+    """A ``Servant``."""
 
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.close = output.close
 
-def _leave_within(limit_s: float) -> None:
-    timer = Timer(limit_s, os._exit, (0,))
-    timer.daemon = True
-    timer.start()
-
-
-def _claim_pipes() -> tuple[int, int]:
-    """Keep the two pipes for ourselves: whatever a library prints must reach neither of them.
-
-    What native code prints goes nowhere (ALSA alone says dozens of lines about cards that are not there); a Python
-    traceback still reaches the log.
-    """
-    commands, reports, log = os.dup(0), os.dup(1), os.dup(2)
-    sys.stderr = os.fdopen(log, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
-    return commands, reports
-
-
-def _obey(output: Output, command: Command, payload: bytes) -> None:
-    if command is Command.AUDIO:
-        output.push(payload)
-        return
-    fields = json.loads(payload)
-    if command is Command.BEGIN:
-        output.begin(_utterance(fields))
-    elif command is Command.FINISH:
-        output.finish(fields["n"])
-    elif command is Command.REST:
-        output.rest(fields["n"])
-    elif command is Command.RENEW:
-        output.renew(fields["n"])
-    elif command is Command.STOP:
-        output.stop(fields["n"])
-    elif command is Command.DEVICES:
-        output.list_devices(tuple(fields["backends"]))
+    def obey(self, command: Command, payload: bytes) -> None:
+        output = self._output
+        if command is Command.AUDIO:
+            output.push(payload)
+            return
+        fields = json.loads(payload)
+        if command is Command.BEGIN:
+            output.begin(_utterance(fields))
+        elif command is Command.FINISH:
+            output.finish(fields["n"])
+        elif command is Command.REST:
+            output.rest(fields["n"])
+        elif command is Command.RENEW:
+            output.renew(fields["n"])
+        elif command is Command.STOP:
+            output.stop(fields["n"])
+        elif command is Command.DEVICES:
+            output.list_devices(tuple(fields["backends"]))
 
 
 def _utterance(fields: dict[str, Any]) -> Utterance:
@@ -115,8 +55,3 @@ def _utterance(fields: dict[str, Any]) -> Utterance:
         policy=BufferPolicy(fields["start_s"], fields["rebuffer_s"], fields["most_s"]),
         wake_s=fields["wake_s"],
     )
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

@@ -22,16 +22,16 @@ from dataclasses import replace
 from typing import Any
 
 from voice_mcp.errors import AudioProcessLost, CodecError, DeviceBusy, DeviceUnavailable, PlaybackError
+from voice_mcp.pipe.child import AudioChild
+from voice_mcp.pipe.wire import Command, pack, pack_json
 from voice_mcp.playback.account import Account
 from voice_mcp.playback.attempt import Attempt
-from voice_mcp.playback.child import AudioChild
 from voice_mcp.playback.config import LinkConfig
 from voice_mcp.playback.ledger import Ledger
 from voice_mcp.playback.order import Order
 from voice_mcp.playback.passage import FADE_IN_S, MakeConverter, Passage
 from voice_mcp.playback.patience import Patience
 from voice_mcp.playback.watch import Watch
-from voice_mcp.playback.wire import Command, pack, pack_json
 from voice_mcp.protocols import PlaybackListener
 from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType
 

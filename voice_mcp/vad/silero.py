@@ -5,15 +5,8 @@ Keyboards, music and fans hardly move it, which is what a developer's microphone
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from voice_mcp.types import LISTENING_FORMAT, PcmFormat
 
-from voice_mcp.errors import ListeningUnavailable
-from voice_mcp.types import PcmFormat
-
-if TYPE_CHECKING:
-    from voice_mcp.vad._silero_network import SileroNetwork
-
-_FORMAT = PcmFormat(rate_hz=16_000, channels=1)
 _WINDOW_FRAMES = 512
 
 
@@ -22,18 +15,17 @@ class SileroDetector:
 
     Thread: a window takes about a tenth of a millisecond; the first detector loads numpy and the weights, so it is
     made ahead of need.
-
-    Raises:
-        ListeningUnavailable: numpy is not installed.
     """
 
     def __init__(self) -> None:
-        self._network = _load()
+        from voice_mcp.vad._silero_network import SileroNetwork  # numpy and the weights: 170 ms
+
+        self._network = SileroNetwork()
         self._waiting = bytearray()
 
     @property
     def format(self) -> PcmFormat:
-        return _FORMAT
+        return LISTENING_FORMAT
 
     @property
     def window_frames(self) -> int:
@@ -41,7 +33,7 @@ class SileroDetector:
 
     def add(self, frames: bytes) -> list[float]:
         self._waiting += frames
-        window_bytes = _WINDOW_FRAMES * _FORMAT.frame_bytes
+        window_bytes = _WINDOW_FRAMES * LISTENING_FORMAT.frame_bytes
         whole_bytes = len(self._waiting) // window_bytes * window_bytes
         whole = bytes(self._waiting[:whole_bytes])
         del self._waiting[:whole_bytes]
@@ -50,13 +42,3 @@ class SileroDetector:
     def reset(self) -> None:
         self._waiting.clear()
         self._network.reset()
-
-
-def _load() -> SileroNetwork:
-    try:
-        from voice_mcp.vad._silero_network import SileroNetwork
-    except ImportError as exc:
-        raise ListeningUnavailable(
-            "Voice detection needs numpy, which is not installed.", hint="Run `pip install 'voice-mcp[listen]'`."
-        ) from exc
-    return SileroNetwork()

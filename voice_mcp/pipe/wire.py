@@ -1,6 +1,7 @@
-"""The pipe between the server and the audio process: one byte of kind, four of length, then the payload.
+"""The pipe between the server and an audio process: one byte of kind, four of length, then the payload.
 
-Audio goes as it is, everything else as JSON. Both sides run the same release on the same machine, so there is no
+Audio goes as it is, everything else as JSON. Reports come back as lines of JSON; one that says how many ``bytes``
+belong to it is followed by them. Both sides run the same release on the same machine, so there is no
 version to negotiate.
 """
 
@@ -32,6 +33,10 @@ class Command(IntEnum):
     """Nothing more is due for now."""
     RENEW = 7
     """The source begins anew."""
+    CAPTURE = 8
+    """Open a microphone: the number of the capture, the backends, the device. Reports with frames follow."""
+    RELEASE = 9
+    """Close the microphone."""
 
 
 def pack(command: Command, payload: bytes | memoryview) -> bytes:

@@ -1,4 +1,4 @@
-"""The audio process as the server holds it: started when it is needed, fed, listened to, replaced, ended."""
+"""An audio process as the server holds it: started when it is needed, fed, listened to, replaced, ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AudioChild:
 
     Args:
         command: What to run.
-        on_report: Told every report, in order.
+        on_report: Told every report, in order; the bytes that came with it are its ``payload``.
         on_end: Told that a process has ended, after its last report, and with which code.
     """
 
@@ -120,8 +120,15 @@ class AudioChild:
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
-            if line.endswith(b"\n"):  # else it was killed in the middle of it
-                self._on_report(json.loads(line))
+            if not line.endswith(b"\n"):  # it was killed in the middle of it
+                break
+            report = json.loads(line)
+            if size := report.pop("bytes", 0):
+                try:
+                    report["payload"] = await process.stdout.readexactly(size)
+                except asyncio.IncompleteReadError:
+                    break
+            self._on_report(report)
         await process.wait()
         del self._readers[process]
         self._on_end(process, process.returncode)

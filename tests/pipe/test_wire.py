@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.playback.wire import Command, Unpacker, pack, pack_json
+from voice_mcp.pipe.wire import Command, Unpacker, pack, pack_json
 
 MESSAGES = st.lists(st.tuples(st.sampled_from(Command), st.binary(max_size=300)), max_size=8)
 
