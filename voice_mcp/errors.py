@@ -26,8 +26,9 @@
     │   │   └── DeviceBusy       somebody else holds it
     │   └── AudioProcessLost     the audio process ended while it was needed
     ├── ListeningUnavailable     nobody can be heard, and nobody can type
-    │   └── MicrophoneUnavailable   no microphone could be opened
+    │   └── MicrophoneUnavailable   no microphone could be opened, or it is gone
     │       └── MicrophoneBusy   somebody else holds it
+    ├── TranscriptionFailed      the user spoke, and nobody could tell what; the recording is kept
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -304,6 +305,23 @@ class MicrophoneBusy(MicrophoneUnavailable):
     code = "microphone_busy"
     hint = "Close the program that holds the microphone."
     retryable = True
+
+
+class TranscriptionFailed(VoiceError):
+    """The user spoke, and nobody could turn it into words. The recording is kept.
+
+    Args:
+        cause: Why.
+        conversation_id: Where it is kept.
+    """
+
+    code = "transcription_failed"
+    hint = "The recording is kept: `voice-mcp conversations retry ID` tries again; or ask the user to repeat it."
+    retryable = True
+
+    def __init__(self, cause: VoiceError, conversation_id: str) -> None:
+        hint = type(self).hint.replace("ID", conversation_id)
+        super().__init__(f"The user answered, but it could not be turned into words: {cause.message}", hint=hint)
 
 
 class StorageError(VoiceError):

@@ -171,6 +171,27 @@ class Devices(BaseModel):
         raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
+class Listening(BaseModel):
+    """How the user's turn is taken."""
+
+    default_listen_duration: float = Field(
+        120.0,
+        gt=0,
+        le=3600,
+        description="Longest a turn of the user may last, in seconds, unless a call says otherwise.",
+    )
+    silence_threshold_ms: float = Field(
+        2000.0,
+        ge=200,
+        le=30_000,
+        description="The silence that ends a turn, in milliseconds, of a speaker of whom nothing is known yet.",
+    )
+    no_speech_timeout_s: float = Field(
+        15.0, ge=1, le=3600, description="Seconds after which nobody has spoken, when nobody has by then."
+    )
+    audio_feedback: bool = Field(True, description="Short chimes: listening, heard, not understood.")
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -179,7 +200,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Streaming, Devices, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Streaming, Devices, Listening, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.conversing import Dialogue
+from voice_mcp.core.endpointing import TurnRules
+from voice_mcp.core.listening import Wishes
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.core.utterance import Archive
@@ -48,6 +51,7 @@ class Session:
 
     clock: Clock
     speaker: Speaker
+    dialogue: Dialogue
     archive: Archive
     conversations: ConversationLog
     """To read; whether it is written is the archive's business."""
@@ -57,6 +61,8 @@ class Session:
     preferred_voices: tuple[str, ...]
     call_limit_s: float
     """Longest a call may take where the host must not be kept waiting."""
+    turn_rules: TurnRules
+    """What counts as the user's speech, and as the end of it, where a call does not say otherwise."""
     warm_up: Callable[[], None]
     """Load in the background what the first words need. Returns at once; a second call does nothing."""
     questions: OpenQuestions = field(default_factory=OpenQuestions)
@@ -85,3 +91,15 @@ class Session:
         if not SLOWEST <= speed <= FASTEST:
             raise InvalidSpeed(f"The speed {speed:g} is out of range.")
         return Manner(voice or None, self.preferred_voices, speed, instructions or None)
+
+    def wishes(self, least_s: float | None, most_s: float | None) -> Wishes:
+        """How to listen, with what is not said filled in.
+
+        Args:
+            least_s: No turn ends before.
+            most_s: Every turn ends by then, and so does the wait for one.
+        """
+        rules = self.turn_rules
+        most_s = rules.most_s if most_s is None else most_s
+        rules = replace(rules, least_s=least_s or 0.0, most_s=most_s, no_speech_s=min(rules.no_speech_s, most_s))
+        return Wishes(rules)

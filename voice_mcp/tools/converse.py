@@ -11,9 +11,11 @@ from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnn
 from pydantic import Field
 
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.conversing import AnswerStatus, Conversing, Outcome, Relay
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Spoken
-from voice_mcp.errors import InvalidInput, ListeningUnavailable
+from voice_mcp.core.speaking import Speech, Spoken
+from voice_mcp.errors import InvalidInput, ListeningUnavailable, VoiceError
+from voice_mcp.protocols import ProgressListener
 from voice_mcp.tools import _asking
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
@@ -21,12 +23,15 @@ from voice_mcp.tools.results import ConverseResult, SpeakResult, answer, convers
 from voice_mcp.tools.speak import ConversationId, Instructions, Speed, VoiceName
 from voice_mcp.types import SpeechStatus
 
-DESCRIPTION = """Say a message aloud and get the user's answer; without a message, only ask for the answer. One short \
-question at a time. The answer is typed into a form of the host. Status `listening` means: not finished, call again \
-without a message."""
+DESCRIPTION = """Say a message aloud and get the user's answer, spoken or, where nobody can listen, typed; without a \
+message, only listen. One short question at a time. Status `listening` means: not finished, call again without a \
+message and nothing is lost."""
 
 TYPED = "The answer was typed."
 STILL_SPEAKING = "The message is still being spoken."
+STILL_LISTENING = "The user is still being listened to."
+NOT_SAID = "The user had the word, so this message was not said."
+NOISY = "There was a voice, but no words could be made out."
 OPENING = "What would you like to say?"
 
 Message = Annotated[str | None, Field(description="What to say; null only asks.")]
@@ -50,8 +55,8 @@ def add_converse(server: MCPServer[Any], session: Session) -> None:
         listen_duration_min: ListenMin = None,
     ) -> Annotated[CallToolResult, ConverseResult] | InputRequiredResult:
         async def body(call: Call) -> ToolResult:
-            turn = _Turn(ctx, call, message, listen_duration_max)
-            turn.check(wait_for_response, listen_duration_min)
+            turn = _Turn(ctx, call, message, listen_duration_min, listen_duration_max)
+            await turn.check(wait_for_response)
             return await turn.take(session.manner(voice, speed, instructions), wait_for_response)
 
         return await guarded(session, "converse", conversation_id, body)
@@ -67,97 +72,172 @@ def add_converse(server: MCPServer[Any], session: Session) -> None:
 class _Turn:
     """One call to converse."""
 
-    def __init__(self, ctx: Context, call: Call, message: str | None, listen_max_s: float | None) -> None:
+    def __init__(
+        self, ctx: Context, call: Call, message: str | None, listen_min_s: float | None, listen_max_s: float | None
+    ) -> None:
         self._ctx = ctx
         self._call = call
+        self._session = call.session
         self._message = message
+        self._listen_min_s = listen_min_s
         self._listen_max_s = listen_max_s
 
-    def check(self, wait_for_response: bool, listen_min_s: float | None) -> None:
+    async def check(self, wait_for_response: bool) -> None:
         """See that the call makes sense and can be answered, before anything is said.
 
         Raises:
             InvalidInput: It does not.
             ListeningUnavailable: It cannot.
         """
-        for name, value in (("listen_duration_max", self._listen_max_s), ("listen_duration_min", listen_min_s)):
+        limits = (("listen_duration_max", self._listen_max_s), ("listen_duration_min", self._listen_min_s))
+        for name, value in limits:
             if value is not None and not 0 <= value <= 3600:
                 raise InvalidInput(f"{name} is {value:g}.", hint="Use seconds from 0 to 3600.")
         if not wait_for_response and self._message is None:
             raise InvalidInput("There is nothing to do without a message and without waiting for an answer.")
         if wait_for_response and not _asking.can_ask(self._ctx):
-            raise ListeningUnavailable(
-                "This host offers no way for the user to answer, so nothing was said.",
-                hint="Use speak and ask in the chat, or call converse with wait_for_response=false.",
-            )
+            await self._session.dialogue.see_if_anybody_listens()
 
     async def take(self, manner: Manner, wait_for_response: bool) -> ToolResult:
-        """Speak, then ask."""
+        """Speak, then listen."""
         if (given := _asking.given_answer(self._ctx)) is not None:
             state = json.loads(self._ctx.request_state or "{}")
-            return self._answered(given, cast("SpeakResult | None", state.get("spoken")))
-        spoken = await self._speak(manner)
-        how = spoken["status"] if spoken is not None else None
+            return self._typed(given, cast("SpeakResult | None", state.get("spoken")), state.get("why", ""))
         if not wait_for_response:
-            return self._end("spoken", None, spoken, *([STILL_SPEAKING] if how == "queued" else []))
-        if how == "interrupted":
-            return self._end("interrupted", None, spoken)
-        questions, conversation_id = self._call.session.questions, self._call.conversation_id
-        if self._message is not None:
-            questions.ask(conversation_id, self._message)
-        if how == "queued":
-            return self._end("listening", None, spoken, STILL_SPEAKING)
-        text = questions.pending(conversation_id) or OPENING
-        if _asking.asks_between_calls(self._ctx):
-            return _asking.question(text, json.dumps({"spoken": spoken}))
-        typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
-        if typed is None:
-            return self._end("no_speech", None, spoken, "Nobody answered in time.")
-        return self._answered(typed, spoken)
+            return await self._only_speak(manner)
+        dialogue = self._session.dialogue
+        if (pending := dialogue.pending(self._call.conversation_id)) is not None:
+            return await self._attend(pending, *([NOT_SAID] if self._message is not None else []))
+        return await self._attend(await self._begin(manner))
 
-    async def _speak(self, manner: Manner) -> SpeakResult | None:
-        """Say the message, if there is one; `queued` when it takes longer than the call may."""
-        speaker, call = self._call.session.speaker, self._call
-        if self._message is None:
-            return await self._wait_for_silence()
+    # --- speaking, and no more ---------------------------------------------------------------------------------
+
+    async def _only_speak(self, manner: Manner) -> ToolResult:
+        call, speaker = self._call, self._session.speaker
         async with captions(self._ctx) as shown:
-            speech = await call.session.begin(self._message, manner, call.conversation_id, call.arrived_s, shown.update)
+            speech = await self._session.begin(
+                self._message or "", manner, call.conversation_id, call.arrived_s, shown.update
+            )
             try:
                 async with asyncio.timeout(self._limit_s()):
-                    return speak_result(await speech.result(), speaker.unreported())
+                    return self._end("spoken", None, speak_result(await speech.result(), speaker.unreported()))
             except TimeoutError:
                 speaker.report_later(speech)
-                return self._queued(speech.utterance_id)
+                queued = Spoken(SpeechStatus.QUEUED, call.conversation_id, speech.utterance_id)
+                return self._end("spoken", None, speak_result(queued, []), STILL_SPEAKING)
             except asyncio.CancelledError:
                 speech.stop()
                 raise
 
-    async def _wait_for_silence(self) -> SpeakResult | None:
-        """Let what is being said be heard to the end before asking."""
-        try:
-            async with asyncio.timeout(self._limit_s()), self._call.session.speaker.floor.turn(lambda in_front: None):
-                return None
-        except TimeoutError:
-            return self._queued("")
+    # --- speaking and listening --------------------------------------------------------------------------------
 
-    def _queued(self, utterance_id: str) -> SpeakResult:
-        return speak_result(Spoken(SpeechStatus.QUEUED, self._call.conversation_id, utterance_id), [])
+    async def _begin(self, manner: Manner) -> Conversing:
+        session, call, relay = self._session, self._call, Relay()
+
+        async def say(message: str, progress: ProgressListener) -> Speech:
+            return await session.begin(message, manner, call.conversation_id, session.clock.now(), progress)
+
+        speech = None
+        if self._message is not None:
+            speech = await session.begin(self._message, manner, call.conversation_id, call.arrived_s, relay.update)
+            session.questions.ask(call.conversation_id, self._message)
+        wishes = session.wishes(self._listen_min_s, self._listen_max_s)
+        return session.dialogue.start(
+            call.conversation_id, wishes, relay, message=self._message, speech=speech, again=say
+        )
+
+    async def _attend(self, conversing: Conversing, *notes: str) -> ToolResult:
+        """Wait for the answer as long as the call may take."""
+        dialogue = self._session.dialogue
+        async with captions(self._ctx) as shown:
+            conversing.relay.listener = shown.update
+            try:
+                async with asyncio.timeout(self._limit_s()):
+                    outcome = await conversing.result()
+            except TimeoutError:
+                note = STILL_SPEAKING if conversing.is_speaking else STILL_LISTENING
+                return self._end("listening", None, self._spoken(conversing.spoken), *notes, note)
+            except asyncio.CancelledError:
+                conversing.stop()
+                dialogue.fetched(conversing)
+                raise
+            except ListeningUnavailable as exc:
+                dialogue.fetched(conversing)
+                return await self._ask(self._spoken(conversing.spoken), exc)
+            except VoiceError:
+                dialogue.fetched(conversing)
+                raise
+            finally:
+                conversing.relay.listener = None
+        dialogue.fetched(conversing)
+        if outcome.is_noisy and _asking.can_ask(self._ctx):
+            return await self._ask(self._spoken(outcome.spoken), ListeningUnavailable(NOISY))
+        return self._answered(outcome, *notes)
+
+    def _answered(self, outcome: Outcome, *notes: str) -> ToolResult:
+        if outcome.status is not AnswerStatus.INTERRUPTED:
+            self._session.questions.settle(self._call.conversation_id)
+        transcript = outcome.transcript
+        facts = {
+            "language": transcript.language if transcript is not None else None,
+            "stt_engine": transcript.engine if transcript is not None else None,
+            "listen_s": outcome.listen_s or None,
+            "end_of_turn_ms": outcome.end_of_turn_ms,
+            "audio_path": str(outcome.audio_path) if outcome.audio_path is not None else None,
+        }
+        noisy = [NOISY] if outcome.is_noisy else []
+        return self._end(
+            outcome.status.value,
+            outcome.response,
+            self._spoken(outcome.spoken),
+            *notes,
+            *outcome.notes,
+            *noisy,
+            **{name: value for name, value in facts.items() if value is not None},
+        )
+
+    # --- typing ------------------------------------------------------------------------------------------------
+
+    async def _ask(self, spoken: SpeakResult | None, why: ListeningUnavailable) -> ToolResult:
+        """Nobody can be heard: have the answer typed, where the host can do that.
+
+        Raises:
+            ListeningUnavailable: It cannot, and nothing has been said either.
+        """
+        if not _asking.can_ask(self._ctx):
+            if spoken is None:
+                raise why
+            return self._end("spoken", None, spoken, f"No answer could be heard: {why.advice}")
+        text = self._session.questions.pending(self._call.conversation_id) or OPENING
+        if _asking.asks_between_calls(self._ctx):
+            return _asking.question(text, json.dumps({"spoken": spoken, "why": why.message}))
+        typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
+        if typed is None:
+            return self._end("no_speech", None, spoken, why.message, "Nobody answered in time.")
+        return self._typed(typed, spoken, why.message)
+
+    def _typed(self, typed: ElicitResult, spoken: SpeakResult | None, why: str) -> ToolResult:
+        self._session.questions.settle(self._call.conversation_id)
+        text = _asking.words(typed)
+        if text is None:
+            return self._end("no_speech", None, spoken, "The user chose not to answer.")
+        return self._end("answered", text, spoken, TYPED, *([why] if why else []))
+
+    # --- results -----------------------------------------------------------------------------------------------
 
     def _limit_s(self) -> float:
-        return max(0.0, self._call.session.call_limit_s - self._call.elapsed_s)
+        return max(0.0, self._session.call_limit_s - self._call.elapsed_s)
 
     def _time_left_s(self) -> float:
         """How long the user may take: what was asked for, but never longer than the host waits for the call."""
         return self._limit_s() if self._listen_max_s is None else min(self._listen_max_s, self._limit_s())
 
-    def _answered(self, typed: ElicitResult, spoken: SpeakResult | None) -> ToolResult:
-        self._call.session.questions.settle(self._call.conversation_id)
-        text = _asking.words(typed)
-        if text is None:
-            return self._end("no_speech", None, spoken, "The user chose not to answer.")
-        return self._end("answered", text, spoken, TYPED)
+    def _spoken(self, spoken: Spoken | None) -> SpeakResult | None:
+        return speak_result(spoken, self._session.speaker.unreported()) if spoken is not None else None
 
-    def _end(self, status: str, response: str | None, spoken: SpeakResult | None, *notes: str) -> ToolResult:
+    def _end(
+        self, status: str, response: str | None, spoken: SpeakResult | None, *notes: str, **facts: object
+    ) -> ToolResult:
         result = cast(
             "ConverseResult",
             {
@@ -165,6 +245,7 @@ class _Turn:
                 "response": response,
                 "spoken": spoken,
                 "conversation_id": self._call.conversation_id,
+                **facts,
             },
         )
         if notes:

@@ -1,0 +1,66 @@
+"""What was heard is found again by when it was heard."""
+
+from __future__ import annotations
+
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_mcp.core.tape import LATELY_S, Tape
+from voice_mcp.types import LISTENING_FORMAT, CapturedSound
+
+OPENED_S = 100.0
+
+
+def ramp(start: int, frames: int) -> bytes:
+    return array("h", ((start + index) % 30_000 for index in range(frames))).tobytes()
+
+
+def recorded(blocks: list[int], tape: Tape | None = None) -> Tape:
+    """A tape on which every frame is its own number."""
+    tape, done = tape or Tape(), 0
+    for frames in blocks:
+        tape.add(CapturedSound(ramp(done, frames), OPENED_S + LISTENING_FORMAT.seconds(done)))
+        done += frames
+    return tape
+
+
+def test_a_frame_is_found_by_when_it_was_heard() -> None:
+    tape = recorded([1_600] * 10)
+
+    assert tape.frame_at(OPENED_S + 0.5) == 8_000
+    assert tape.moment(8_000) == OPENED_S + 0.5
+    assert tape.frame_at(OPENED_S - 3) == 0
+
+
+def test_without_a_mark_only_the_last_moment_is_remembered() -> None:
+    tape = recorded([1_600] * 600)
+
+    kept = LISTENING_FORMAT.seconds(LISTENING_FORMAT.frames(len(tape.read(0))))
+    assert LATELY_S <= kept < LATELY_S + 3
+
+
+@given(blocks=st.lists(st.integers(1, 4_000), min_size=1, max_size=60), mark=st.floats(0, 1), data=st.data())
+def test_from_a_mark_on_nothing_is_forgotten_and_the_moment_before_it_neither(
+    blocks: list[int], mark: float, data: st.DataObject
+) -> None:
+    marked_at = data.draw(st.integers(1, len(blocks)))
+    tape = recorded(blocks[:marked_at])
+    frame = round(mark * tape.end)
+    still_there = tape.end - LISTENING_FORMAT.frames(len(tape.read(0)))
+    tape.mark(frame)
+    done = tape.end
+    for frames in blocks[marked_at:]:
+        tape.add(CapturedSound(ramp(done, frames), OPENED_S + LISTENING_FORMAT.seconds(done)))
+        done += frames
+
+    start = max(still_there, frame - LISTENING_FORMAT.frames_in(LATELY_S), 0)
+    assert tape.read(start) == ramp(start, sum(blocks) - start)
+
+
+def test_what_is_asked_for_beyond_the_end_is_what_there_is() -> None:
+    tape = recorded([100])
+
+    assert tape.read(50, 400) == ramp(50, 50)
+    assert tape.read(200) == b""

@@ -1,0 +1,87 @@
+"""An open microphone, and what it hears while several look at it.
+
+Opening a device takes a moment, and whoever answers quickly is not to lose a syllable to that: the microphone is opened
+ahead of need, what it hears runs onto a tape, and a turn begins wherever on the tape it began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from voice_mcp.core.tape import Tape
+from voice_mcp.errors import VoiceError
+from voice_mcp.protocols import Capture, Microphone
+from voice_mcp.types import CaptureCondition, CapturedSound
+
+Clean = Callable[[CapturedSound], bytes]
+"""Told what was heard; gives as many frames, without what is not the user's voice."""
+
+
+class Hearing:
+    """One opening of the microphone. Made by ``Hearing.begin``; close it in any case.
+
+    Args:
+        capture: The open microphone.
+        clean: What everything goes through before it is on the tape.
+    """
+
+    def __init__(self, capture: Capture, clean: Clean | None = None) -> None:
+        self.tape = Tape()
+        self._capture = capture
+        self._clean = clean
+        self._more = asyncio.Condition()
+        self._ended = False
+        self._problem: VoiceError | None = None
+        self._reader = asyncio.create_task(self._read(), name="hearing")
+
+    @classmethod
+    async def begin(cls, microphone: Microphone, clean: Clean | None = None) -> Hearing:
+        """Open the microphone.
+
+        Raises:
+            MicrophoneUnavailable: There is none that can be opened.
+        """
+        return cls(await microphone.open(), clean)
+
+    @property
+    def condition(self) -> CaptureCondition:
+        """How the microphone is doing."""
+        return self._capture.condition
+
+    async def after(self, frame: int) -> bytes:
+        """What comes from frame number ``frame`` on; waits until there is something, and is empty at the end.
+
+        Raises:
+            MicrophoneUnavailable: The microphone is gone.
+        """
+        async with self._more:
+            await self._more.wait_for(lambda: self.tape.end > frame or self._ended)
+        if self.tape.end > frame:
+            return self.tape.read(frame)
+        if self._problem is not None:
+            raise self._problem
+        return b""
+
+    async def aclose(self) -> None:
+        """Close the microphone; it is closed when this returns. May be called twice."""
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+        await self._capture.aclose()
+
+    async def _read(self) -> None:
+        try:
+            async for sound in self._capture:
+                if self._clean is not None:
+                    sound = CapturedSound(self._clean(sound), sound.at_s)
+                self.tape.add(sound)
+                async with self._more:
+                    self._more.notify_all()
+        except VoiceError as exc:
+            self._problem = exc
+        finally:
+            self._ended = True
+            async with self._more:
+                self._more.notify_all()

@@ -1,0 +1,362 @@
+"""One turn of the user: from the moment somebody listens to the words.
+
+    microphone ▶ tape ▶ detector ▶ endpointer ─┬ pause: guess (is it over? what was said?) ─┐
+                  └───── recording             └ over ◀────────────────────────────────────┴▶ words
+
+What takes time is begun at every pause, for the pause may be the end; whoever goes on makes it void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voice_mcp.core.cues import Cue, CueKind, Cues
+from voice_mcp.core.endpointing import (
+    Decision,
+    Endpointer,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TooLong,
+    TurnEnded,
+    TurnRules,
+)
+from voice_mcp.core.hearing import Hearing
+from voice_mcp.core.pauses import Pauses
+from voice_mcp.core.recorder import Recorder
+from voice_mcp.core.transcribing import Transcriber
+from voice_mcp.core.utterance import Archive, Trail
+from voice_mcp.errors import StorageError, VoiceError
+from voice_mcp.events import EventType
+from voice_mcp.protocols import TurnModel, VoiceDetector
+from voice_mcp.types import LISTENING_FORMAT, SpeechSpan, Transcript
+
+logger = logging.getLogger(__name__)
+
+AFTER_SPEECH_S = 0.3
+"""What is transcribed of the silence after the last word: its end is soft."""
+NEVER_S = 86_400.0
+
+Tell = Callable[[str], None]
+"""Told in a few words what is going on; returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """What listening takes.
+
+    ``detector`` and ``turn_model`` are used by one turn at a time.
+    """
+
+    detector: VoiceDetector
+    transcriber: Transcriber
+    cues: Cues
+    pauses: Pauses
+    turn_model: TurnModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a call asks of the listening."""
+
+    rules: TurnRules = TurnRules()
+    patience_s: float = 60.0
+    """How long somebody who said "wait" may be silent."""
+    by_hand: bool = False
+    """Whether the user ends the turn by a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a turn."""
+
+    transcript: Transcript | None = None
+    """None when nobody spoke, nobody was to be understood, or nobody could understand."""
+    cue: Cue | None = None
+    """What the words ask for."""
+    speech_s: float = 0.0
+    """Seconds from the first sound of the voice to the last; 0 when nobody spoke."""
+    listen_s: float = 0.0
+    """Seconds from the beginning to the decision that it is over."""
+    recorded_s: float = 0.0
+    """Seconds of it that are worth keeping: from the pre-roll on."""
+    end_of_turn_ms: float | None = None
+    """Milliseconds from the last word to that decision."""
+    audio_path: Path | None = None
+    problem: VoiceError | None = None
+    """Why nobody could understand."""
+    recording_problem: str | None = None
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether nobody spoke."""
+        return self.speech_s == 0
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """A stretch of speech, in frames on the tape."""
+
+    start: int
+    end: int | None = None
+    """None while it goes on."""
+
+
+class Listening:
+    """One turn while it is taken. Runs in a task of its own; end it with ``result`` or ``stop``.
+
+    Args:
+        ears: With what.
+        hearing: From where.
+        archive: Where records go.
+        trail: Told what happens.
+        start: The number of the frame on the tape from which on it is judged.
+        wishes: How.
+        tell: Told what is understood so far.
+    """
+
+    def __init__(
+        self,
+        ears: Ears,
+        hearing: Hearing,
+        archive: Archive,
+        trail: Trail,
+        *,
+        start: int,
+        wishes: Wishes,
+        tell: Tell,
+    ) -> None:
+        self._ears = ears
+        self._hearing = hearing
+        self._archive = archive
+        self._trail = trail
+        self._start = start
+        self._tell = tell
+        rules = wishes.rules
+        if wishes.by_hand:
+            rules = replace(rules, least_s=NEVER_S, no_speech_s=NEVER_S)
+        self._wishes = replace(wishes, rules=rules)
+        window_s = LISTENING_FORMAT.seconds(ears.detector.window_frames)
+        self._endpointer = Endpointer(window_s, ears.pauses, rules)
+        self._cursor = start
+        self._kept_from: int | None = None
+        self._speech: list[_Stretch] = []
+        self._recorder: Recorder | None = None
+        self._guess: asyncio.Task[Transcript] | None = None
+        self._judge: asyncio.Task[None] | None = None
+        self._finished = asyncio.Event()
+        self._stopped = False
+        hearing.tape.mark(start)
+        ears.detector.reset()
+        self._task = asyncio.create_task(self._listen(), name=f"listening {trail.utterance_id}")
+
+    @property
+    def has_speech(self) -> bool:
+        """Whether somebody has begun to speak."""
+        return self._kept_from is not None
+
+    async def result(self) -> Heard:
+        """Wait for the end. Cancelling the waiter stops nothing; ``stop`` does.
+
+        Raises:
+            MicrophoneUnavailable: It was lost before a word was heard.
+        """
+        return await asyncio.shield(self._task)
+
+    def finish(self) -> None:
+        """The user is through, and says so. Returns at once."""
+        self._finished.set()
+
+    def stop(self) -> None:
+        """Nobody wants the words any more. Returns at once; ``ended`` waits until nothing but the record is left."""
+        self._stopped = True
+        self._finished.set()
+
+    async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        await asyncio.wait([self._task])
+
+    # --- the order of things -----------------------------------------------------------------------------------
+
+    async def _listen(self) -> Heard:
+        try:
+            problem = await self._follow_to_the_end()
+            return await self._conclude(problem)
+        finally:
+            self._hearing.tape.unmark()
+            await self._void_guesses()
+
+    async def _follow_to_the_end(self) -> VoiceError | None:
+        """Follow the turn until it is over; why it had to be, if it had."""
+        following = asyncio.create_task(self._follow(), name="following")
+        finished = asyncio.create_task(self._finished.wait(), name="finished")
+        try:
+            await asyncio.wait([following, finished], return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                following.result()
+        except VoiceError as exc:
+            if not self.has_speech:
+                raise
+            return exc
+        finally:
+            for task in (following, finished):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, VoiceError):
+                    await task
+        return None
+
+    async def _follow(self) -> None:
+        while frames := await self._hearing.after(self._cursor):
+            self._cursor += LISTENING_FORMAT.frames(len(frames))
+            if self._recorder is not None:
+                self._recorder.add(frames)
+            for probability in self._ears.detector.add(frames):
+                if (decision := self._endpointer.add(probability)) is not None:
+                    self._take(decision)
+                if self._endpointer.is_over:
+                    return
+
+    def _take(self, decision: Decision) -> None:
+        if isinstance(decision, SpeechStarted):
+            self._begin(decision)
+        elif isinstance(decision, SpeechPaused):
+            self._fall_silent(decision.speech_end_s)
+            self._trail.event(EventType.SPEECH_END, {"at_s": round(decision.speech_end_s, 3)})
+            self._guess_ahead()
+        elif isinstance(decision, SpeechResumed):
+            self._drop_guesses()
+            resumed = self._end + LISTENING_FORMAT.frames_in(decision.pause_s)
+            self._speech.append(_Stretch(resumed))
+            at_s = LISTENING_FORMAT.seconds(resumed - self._start)
+            self._trail.event(EventType.SPEECH_START, {"at_s": round(at_s, 3), "pause_s": round(decision.pause_s, 3)})
+        elif isinstance(decision, TurnEnded | TooLong):
+            self._fall_silent(decision.speech_end_s)
+
+    def _begin(self, started: SpeechStarted) -> None:
+        start = self._frame(started.speech_s)
+        self._speech.append(_Stretch(start))
+        # The pre-roll may reach back beyond the beginning: the microphone was open before anybody listened.
+        self._kept_from = max(0, start - LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s))
+        self._trail.event(EventType.SPEECH_START, {"at_s": round(started.speech_s, 3)})
+        self._tell("listening: you are heard")
+        if self._archive.keeps_audio:
+            self._record()
+
+    def _fall_silent(self, at_s: float) -> None:
+        if self._speech and self._speech[-1].end is None:
+            self._speech[-1].end = self._frame(at_s)
+
+    def _record(self) -> None:
+        assert self._kept_from is not None
+        self._recorder = Recorder(self._archive, self._trail.conversation_id)
+        self._recorder.add(self._hearing.tape.read(self._kept_from, self._cursor))
+
+    def _frame(self, at_s: float) -> int:
+        return self._start + LISTENING_FORMAT.frames_in(at_s)
+
+    # --- guesses -----------------------------------------------------------------------------------------------
+
+    def _guess_ahead(self) -> None:
+        """This pause may be the end: find out."""
+        if self._ears.turn_model is not None:
+            self._judge = asyncio.create_task(self._ask_the_model(self._ears.turn_model), name="turn-model")
+        if self._ears.transcriber.may_guess:
+            self._guess = asyncio.create_task(self._transcribe(), name="guess")
+            self._guess.add_done_callback(self._look_at_guess)
+
+    async def _ask_the_model(self, model: TurnModel) -> None:
+        assert self._kept_from is not None
+        turn = self._hearing.tape.read(self._kept_from, self._cursor)
+        try:
+            self._endpointer.judge(await asyncio.to_thread(model.completeness, turn))
+        except VoiceError as exc:
+            logger.warning("%s", exc.advice)  # silence decides alone, as it would without a model
+
+    def _look_at_guess(self, guess: asyncio.Task[Transcript]) -> None:
+        if guess is not self._guess or guess.cancelled() or guess.exception() is not None:
+            return
+        text = guess.result().text
+        self._tell(text)
+        cue = self._ears.cues.of(text)
+        if cue.kind is CueKind.END_WORD:
+            self._finished.set()
+        elif cue.clear_end:
+            self._endpointer.hurry()
+
+    def _drop_guesses(self) -> None:
+        for task in (self._guess, self._judge):
+            if task is not None:
+                task.cancel()
+        self._guess = self._judge = None
+
+    async def _void_guesses(self) -> None:
+        tasks = [task for task in (self._guess, self._judge) if task is not None]
+        self._drop_guesses()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _transcribe(self) -> Transcript:
+        assert self._kept_from is not None
+        start, end = self._kept_from, self._end + LISTENING_FORMAT.frames_in(AFTER_SPEECH_S)
+        return await self._ears.transcriber.transcribe(
+            self._hearing.tape.read(start, end), self._trail, spans=self._spans(start)
+        )
+
+    def _spans(self, start: int) -> list[SpeechSpan]:
+        seconds = LISTENING_FORMAT.seconds
+        return [
+            SpeechSpan(seconds(each.start - start), seconds((each.end or self._end) - start)) for each in self._speech
+        ]
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    @property
+    def _end(self) -> int:
+        """The frame at which the voice ended, or has got to."""
+        end = self._speech[-1].end if self._speech else None
+        return self._cursor if end is None else end
+
+    @property
+    def _speech_s(self) -> float:
+        return LISTENING_FORMAT.seconds(self._end - self._speech[0].start) if self._speech else 0.0
+
+    async def _conclude(self, problem: VoiceError | None) -> Heard:
+        """What was said, on record and in words."""
+        listen_s = LISTENING_FORMAT.seconds(self._cursor - self._start)
+        if self._kept_from is None:
+            return Heard(listen_s=listen_s)
+        delay_ms = (self._archive.clock.now() - self._hearing.tape.moment(self._end)) * 1000
+        transcript: Transcript | None = None
+        if not self._stopped:
+            try:
+                transcript = await (self._guess or self._transcribe())
+            except VoiceError as exc:
+                problem = exc
+        path, trouble = await self._keep(failed=problem is not None)
+        return Heard(
+            transcript=transcript,
+            cue=self._ears.cues.of(transcript.text) if transcript is not None else None,
+            speech_s=self._speech_s,
+            listen_s=listen_s,
+            recorded_s=LISTENING_FORMAT.seconds(self._cursor - self._kept_from),
+            end_of_turn_ms=round(delay_ms, 1),
+            audio_path=path,
+            problem=problem,
+            recording_problem=trouble,
+        )
+
+    async def _keep(self, *, failed: bool) -> tuple[Path | None, str | None]:
+        """Complete the recording. Words that nobody has understood are kept in any case: they are nowhere else."""
+        if self._recorder is None and failed:
+            self._record()
+        if self._recorder is None:
+            return None, None
+        try:
+            return await self._recorder.close(), None
+        except StorageError as exc:
+            return None, exc.message

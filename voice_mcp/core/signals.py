@@ -1,0 +1,44 @@
+"""Chimes on their way to the ear. Whoever plays one holds the floor."""
+
+from __future__ import annotations
+
+import logging
+
+from voice_mcp.core.chimes import CHIME_FORMAT, Chime, chime_frames
+from voice_mcp.errors import VoiceError
+from voice_mcp.protocols import Speakers
+from voice_mcp.types import PlaybackEvent
+
+logger = logging.getLogger(__name__)
+
+
+class Signals:
+    """Plays chimes, or does not.
+
+    Args:
+        speakers: Where sound goes.
+        enabled: Whether anything is to be played.
+    """
+
+    def __init__(self, speakers: Speakers, *, enabled: bool) -> None:
+        self._speakers = speakers
+        self._enabled = enabled
+
+    async def play(self, chime: Chime, pan: float = 0.0) -> None:
+        """Play a chime; returns when it has been heard. A chime that cannot be played is left out."""
+        if not self._enabled:
+            return
+        try:
+            playback = await self._speakers.begin(CHIME_FORMAT, _nobody_listens, start_s=0.0, pan=pan)
+            try:
+                await playback.write(chime_frames(chime))
+                playback.finish()
+                await playback.wait()
+            finally:
+                playback.stop()
+        except VoiceError as exc:
+            logger.debug("a chime was left out: %s", exc)
+
+
+def _nobody_listens(event: PlaybackEvent) -> None:
+    """A ``PlaybackListener``: there is nothing to tell of a chime."""
