@@ -227,6 +227,9 @@ BAD = [
     ("TTS_BASE_URLS", "http://", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://[half", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://host:99999/v1", "an http:// or https:// address"),
+    ("STT_BASE_URLS", "localhost:2022", "an http:// or https:// address"),
+    ("STT_ENGINE", "hal", "auto, openai, none"),
+    ("STT_LANGUAGE", "Klingon!", "neither auto nor the code of a language"),
     ("BASE_DIR", "~nobody-of-that-name/voices", "home folder of nobody"),
 ]
 
@@ -254,7 +257,7 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device"}
-    takes_anything |= {"openai_api_key", "speech_server_token"}
+    takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
     tried = {name.lower() for name, _, _ in BAD}
 
     assert set(Settings.model_fields) - takes_anything == tried
@@ -273,7 +276,7 @@ def test_a_misspelt_name_is_reported_with_where_it_stands_and_the_nearest_known_
     )
 
 
-@pytest.mark.parametrize("name", ["QQQQQQQQQQQQQQQQQQQQQQQ", "WHATEVER_FOO", "VOLUME", "LANGUAGE", "TTS"])
+@pytest.mark.parametrize("name", ["QQQQQQQQQQQQQQQQQQQQQQQ", "WHATEVER_FOO", "VOLUME", "COUNTRY", "TTS"])
 def test_a_name_like_no_other_is_reported_without_a_guess(sources: Sources, name: str) -> None:
     sources.env(**{name: "1"})
 
@@ -288,6 +291,7 @@ def test_a_name_like_no_other_is_reported_without_a_guess(sources: Sources, name
         ("TTS_BASE_URL", "VOICEMODE_TTS_BASE_URLS"),
         ("STREAM_BUFFER", "VOICEMODE_STREAM_BUFFER_MS"),
         ("OFLINE", "VOICEMODE_OFFLINE"),
+        ("LANGUAGE", "VOICEMODE_STT_LANGUAGE"),
         ("OPENAI_API_KEY", "OPENAI_API_KEY"),
     ],
 )

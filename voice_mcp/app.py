@@ -11,18 +11,21 @@ from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
+from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
-from voice_mcp.openai_client import Endpoint, load_sdk
+from voice_mcp.openai_client import load_sdk
+from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.protocols import SpeechEngine
+from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer
 from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -32,9 +35,11 @@ from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
 from voice_mcp.storage.retention import remove_old
+from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
+from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +82,11 @@ class App:
             prebuffer_most_s=settings.stream_buffer_ms / 1000,
             pan=settings.pan,
         )
-        roster = Roster(self.engines, self.clock)
+        roster = SpeechRoster(self.engines, self.clock)
         self.recovery = Recovery(roster)
+        recognizers: Roster[SpeechRecognizer] = Roster(build_recognizers(settings), self.clock)
+        self.transcriber = Transcriber(recognizers, RecognitionHints(settings.stt_language, settings.stt_prompt))
+        self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
         self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
@@ -111,10 +119,13 @@ class App:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
         await self.recovery.aclose()
+        await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
         await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
         for engine in self.engines:
             await engine.aclose()
+        for recognizer in self.transcriber.roster.engines:
+            await recognizer.aclose()
 
     def kill_audio(self) -> None:
         """End the audio process, whatever it is doing. Returns at once."""
@@ -128,11 +139,12 @@ class App:
             for engine in self.engines:
                 if isinstance(engine, EspeakEngine):
                     await engine.warm_up()
-            if any(isinstance(engine, OpenAIEngine) for engine in self.engines):
+            everybody = (*self.engines, *self.transcriber.roster.engines)
+            behind_http = [each for each in everybody if isinstance(each, OpenAIEngine | OpenAIRecognizer)]
+            if behind_http:
                 await asyncio.to_thread(load_sdk)
-                for engine in self.engines:
-                    if isinstance(engine, OpenAIEngine):
-                        engine.prepare()
+                for each in behind_http:
+                    each.prepare()
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 
@@ -174,7 +186,7 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
     if settings.tts_engine in ("auto", "openai"):
         engines += [
             OpenAIEngine(endpoint, audio_format=settings.tts_audio_format, stall_s=settings.stream_stall_timeout)
-            for endpoint in usable_endpoints(settings)
+            for endpoint in usable(speech_endpoints(settings), offline=settings.offline)
         ]
     if settings.tts_engine in ("auto", "espeak"):
         engines.append(EspeakEngine())
@@ -187,40 +199,36 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
     return engines
 
 
-def all_endpoints(settings: Settings) -> list[Endpoint]:
-    """Every endpoint with its own key and model.
+def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:
+    """The recognisers the settings allow, in the order they are asked.
 
     Raises:
-        SettingsError: A key would be readable on its way.
+        SettingsError: None is left of those that were asked for.
     """
-    keys = [key.get_secret_value() for key in settings.tts_api_keys]
-    models = settings.tts_models or ("tts-1",)
-    endpoints = []
-    for index, base_url in enumerate(settings.tts_base_urls):
-        endpoint = Endpoint(base_url, model=models[min(index, len(models) - 1)])
-        key = keys[index] if index < len(keys) else ""
-        if not key and endpoint.is_openai and settings.openai_api_key is not None:
-            key = settings.openai_api_key.get_secret_value()
-        if key and not endpoint.is_secret:
-            raise SettingsError(
-                f"VOICEMODE_TTS_API_KEYS has a key for {base_url}, where everybody on the way could read it.",
-                hint="Use https:// in VOICEMODE_TTS_BASE_URLS, or leave the key of that endpoint empty.",
-            )
-        endpoints.append(Endpoint(base_url, key or None, endpoint.model))
-    return endpoints
+    recognizers: list[SpeechRecognizer] = []
+    if settings.stt_engine in ("auto", "openai"):
+        recognizers += [
+            OpenAIRecognizer(endpoint, stall_s=settings.stream_stall_timeout, pack=_packer(is_local=endpoint.is_local))
+            for endpoint in usable(listening_endpoints(settings), offline=settings.offline)
+        ]
+    if not recognizers and settings.stt_engine not in ("auto", "none"):
+        raise SettingsError(
+            "VOICEMODE_STT_ENGINE=openai leaves nothing to listen with: no endpoint may be asked.",
+            hint="Set a key for api.openai.com, add an endpoint to VOICEMODE_STT_BASE_URLS, or set "
+            "VOICEMODE_STT_ENGINE=none.",
+        )
+    return recognizers
 
 
-def usable_endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints worth asking: OpenAI's only with a key, and none beyond this machine when offline.
+def _packer(*, is_local: bool) -> PackAudio:
+    """What makes the files that are uploaded: compressed, but for this machine, where bytes cost nothing."""
 
-    Raises:
-        SettingsError: A key would be readable on its way.
-    """
-    return [
-        endpoint
-        for endpoint in all_endpoints(settings)
-        if (not endpoint.is_openai or endpoint.api_key is not None) and (endpoint.is_local or not settings.offline)
-    ]
+    def pack(frames: bytes) -> AudioClip:
+        from voice_mcp.codecs.clip import make_clip, make_upload  # every encoder, which nobody needs at the start
+
+        return make_clip(frames, LISTENING_FORMAT, "wav") if is_local else make_upload(frames, LISTENING_FORMAT)
+
+    return pack
 
 
 def link_config(settings: Settings) -> LinkConfig:

@@ -9,13 +9,14 @@
     │   ├── UnknownVoice
     │   └── WriterMisuse         a StreamingAudioWriter was given what it cannot write
     ├── SettingsError            a VOICEMODE_ variable has a value it cannot have
-    ├── EngineError              a speech engine failed
+    ├── EngineError              what speaks or listens failed
     │   ├── EngineMissing        its library or data is not installed
     │   ├── EngineUnreachable    refused, timed out, unknown host
     │   ├── EngineRefused        it answered, and said no (401, 403, 404, 400)
     │   ├── EngineBusy           it answered, and said not now (429, 5xx)
     │   ├── EngineStalled        it stopped sending in the middle
-    │   └── AllEnginesFailed     none that may be asked could speak
+    │   ├── AllEnginesFailed     none that may be asked could speak
+    │   └── AllRecognizersFailed none that may be asked could tell what was said
     ├── SpeechCutOff             speech failed after it had begun; says what was heard and what was not
     ├── CodecError
     │   ├── UnsupportedFormat    a format this version cannot play
@@ -136,7 +137,7 @@ class SettingsError(VoiceError):
 
 
 class EngineError(VoiceError):
-    """A speech engine could not do its work."""
+    """What speaks, or what listens, could not do its work."""
 
     code = "engine_error"
 
@@ -207,6 +208,14 @@ class AllEnginesFailed(EngineError):
 
     code = "all_engines_failed"
     hint = "Run `voice-mcp doctor`, or set VOICEMODE_TTS_ENGINE=auto to allow the embedded voice."
+    retryable = True
+
+
+class AllRecognizersFailed(EngineError):
+    """No recogniser that may be asked could tell what was said; the message names each and why."""
+
+    code = "all_recognizers_failed"
+    hint = "Run `voice-mcp doctor`; `voice-mcp conversations retry` transcribes later what was recorded."
     retryable = True
 
 

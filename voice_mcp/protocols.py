@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from voice_mcp.types import (
+    AudioClip,
     CaptureCondition,
     CapturedSound,
     PcmFormat,
@@ -486,6 +487,10 @@ class EchoCanceller(Protocol):
             played: What the loudspeaker played at the same time, as many frames in the same format.
         """
         ...
+
+
+PackAudio = Callable[[bytes], AudioClip]
+"""Makes a file of frames in ``LISTENING_FORMAT``. Thread: any; raises CodecError."""
 
 
 class SpeechRecognizer(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -30,8 +41,40 @@ OPENAI_HOST = "api.openai.com"
 _ALIKE = 0.75
 """How alike two names must be, of 1, for one to be a misspelling of the other; what all of them begin with aside."""
 
-CommaList = Annotated[tuple[str, ...], NoDecode]
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _without_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value for value in values if value)
+
+
+def _checked_urls(urls: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    for url in urls:
+        if not _is_web_address(url):
+            raise ValueError(f"{url!r} is not an http:// or https:// address")
+        if "@" in urlsplit(url).netloc:
+            keys = PREFIX + str(info.field_name).replace("base_urls", "api_keys").upper()
+            raise ValueError(f"an address holds a user name or password; use {keys} instead")
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is none
+        return False
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A value written as ``a,b,c``."""
+Names = Annotated[CommaList, AfterValidator(_without_empty)]
+Urls = Annotated[CommaList, AfterValidator(_checked_urls)]
+"""Addresses of OpenAI-compatible servers."""
+Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+"""One a server, some of them empty: each has its place."""
 
 
 class Core(BaseModel):
@@ -74,19 +117,17 @@ class Core(BaseModel):
 class SpeechOut(BaseModel):
     """Who speaks, and how."""
 
-    tts_base_urls: CommaList = Field(
+    tts_base_urls: Urls = Field(
         ("http://127.0.0.1:8880/v1", f"https://{OPENAI_HOST}/v1"),
         description="OpenAI-compatible speech endpoints, in the order they are asked.",
     )
-    tts_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="One key per endpoint, in the same order; may be empty (key1,,key3)."
-    )
-    tts_voices: CommaList = Field(
+    tts_api_keys: Keys = Field((), description="One key per endpoint, in the same order; may be empty (key1,,key3).")
+    tts_voices: Names = Field(
         ("af_sky", "alloy"),
         validation_alias=AliasChoices("voicemode_tts_voices", "voicemode_voices"),
         description="Voices in order of preference; the first an engine has is used. Also VOICEMODE_VOICES.",
     )
-    tts_models: CommaList = Field(("tts-1",), description="One model per endpoint; the last one is used for the rest.")
+    tts_models: Names = Field(("tts-1",), description="One model per endpoint; the last one is used for the rest.")
     tts_speed: float = Field(1.0, ge=0.25, le=4.0, description="Speed; 1.0 is normal.")
     tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
         "pcm", description="What endpoints are asked to send."
@@ -100,25 +141,36 @@ class SpeechOut(BaseModel):
         20.0, ge=0, le=10_000, description="Disk space for phrases that are said often, in megabytes; 0 keeps none."
     )
 
-    @field_validator("tts_base_urls", "tts_api_keys", "tts_voices", "tts_models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("tts_voices", "tts_models")
-    @classmethod
-    def _drop_empty(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(value for value in values if value)
+class Recognition(BaseModel):
+    """Who turns speech into words, and what helps."""
 
-    @field_validator("tts_base_urls")
+    stt_base_urls: Urls = Field(
+        ("http://127.0.0.1:2022/v1", f"https://{OPENAI_HOST}/v1"),
+        description="OpenAI-compatible transcription endpoints, in the order they are asked.",
+    )
+    stt_api_keys: Keys = Field((), description="One key per endpoint, in the same order; may be empty (key1,,key3).")
+    stt_model: str = Field("whisper-1", description="The model that endpoints are asked to listen with.")
+    stt_prompt: str | None = Field(None, description="Names and terms that are likely to be said.")
+    stt_language: str | None = Field(
+        None,
+        validation_alias=AliasChoices("voicemode_stt_language", "voicemode_whisper_language"),
+        description="The language that is spoken (en, de); empty or auto lets the engine find out. "
+        "Also VOICEMODE_WHISPER_LANGUAGE.",
+    )
+    stt_engine: Literal["auto", "openai", "none"] = Field(
+        "auto", description="auto: whatever can be asked; openai: the endpoints alone; none: nobody listens."
+    )
+
+    @field_validator("stt_language")
     @classmethod
-    def _check_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
-            if not _is_web_address(url):
-                raise ValueError(f"{url!r} is not an http:// or https:// address")
-            if "@" in urlsplit(url).netloc:
-                raise ValueError("an address holds a user name or password; use VOICEMODE_TTS_API_KEYS instead")
-        return tuple(url.rstrip("/") for url in urls)
+    def _check_language(cls, value: str | None) -> str | None:
+        if value is None or value.strip().lower() in ("", "auto"):
+            return None
+        code = re.split("[-_]", value.strip().lower())[0]  # servers take no region
+        if not re.fullmatch("[a-z]{2,3}", code):
+            raise ValueError(f"{value!r} is neither auto nor the code of a language, as en or de")
+        return code
 
 
 class Streaming(BaseModel):
@@ -200,7 +252,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Streaming, Devices, Listening, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, Listening, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(
@@ -262,9 +314,11 @@ def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE
     origins = tuple(_origins(settings, sources))
     warnings = list(_misspelt(sources))
     places = {origin.name: origin.source for origin in origins}
-    if settings.tts_api_keys and (mismatch := _mismatch(places, project)) is not None:
-        settings = settings.model_copy(update={"tts_api_keys": ()})
-        warnings.append(mismatch)
+    for part in ("TTS", "STT"):
+        keys = f"{part.lower()}_api_keys"
+        if getattr(settings, keys) and (mismatch := _mismatch(places, project, part)) is not None:
+            settings = settings.model_copy(update={keys: ()})
+            warnings.append(mismatch)
     return LoadedSettings(settings, origins, tuple(warnings))
 
 
@@ -296,14 +350,6 @@ def _names_in(values: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset(name.upper() for name, value in values.items() if value)
 
 
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not match, a port that is none
-        return False
-
-
 def _origins(settings: Settings, sources: Sequence[Source]) -> Iterator[Origin]:
     for field_name, field in Settings.model_fields.items():
         names = setting_names(field_name, field)
@@ -311,7 +357,7 @@ def _origins(settings: Settings, sources: Sequence[Source]) -> Iterator[Origin]:
         yield Origin(names[0], _as_text(getattr(settings, field_name)), label, field.description or "")
 
 
-def _mismatch(places: Mapping[str, str], project: str) -> str | None:
+def _mismatch(places: Mapping[str, str], project: str, part: str) -> str | None:
     """Why the keys must not be paired with the URLs, in a sentence; None when they may be.
 
     Both are paired by position. A project that somebody else wrote may name any URL, and must not thereby get the keys
@@ -320,12 +366,14 @@ def _mismatch(places: Mapping[str, str], project: str) -> str | None:
     Args:
         places: Where each variable came from.
         project: The label of the project's file.
+        part: Whose they are: ``TTS`` or ``STT``.
     """
-    urls, keys = places[PREFIX + "TTS_BASE_URLS"], places[PREFIX + "TTS_API_KEYS"]
+    names = f"{PREFIX}{part}_API_KEYS", f"{PREFIX}{part}_BASE_URLS"
+    keys, urls = (places[name] for name in names)
     if urls in (keys, "default") or project not in (urls, keys):
         return None
     return (
-        f"{PREFIX}TTS_API_KEYS ({keys}) is not sent to {PREFIX}TTS_BASE_URLS ({urls}): a project's endpoints get only "
+        f"{names[0]} ({keys}) is not sent to {names[1]} ({urls}): a project's endpoints get only "
         "keys from the same file; set both in one place."
     )
 

@@ -182,6 +182,42 @@ class RecognitionHints:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioClip:
+    """A whole piece of sound as a file."""
+
+    data: bytes
+    extension: str
+    """``wav``, ``flac``, ``ogg``: servers go by the name of what they are sent."""
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSpan:
+    """Where in a piece of sound somebody speaks."""
+
+    start_s: float
+    """Seconds from its beginning."""
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPart:
+    """A stretch of what was said, as the engine cut it."""
+
+    text: str
+    start_s: float
+    """Seconds from the beginning of the sound."""
+    end_s: float
+    no_speech: float | None = None
+    """How likely it is, as the engine sees it, that nobody spoke here (0 to 1); None when it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What was said."""
 
@@ -192,3 +228,5 @@ class Transcript:
     model: str = ""
     language: str | None = None
     """ISO 639-1 code, when the engine says or was told."""
+    parts: tuple[TranscriptPart, ...] = ()
+    """All of ``text`` in stretches, for engines that say when what was said."""

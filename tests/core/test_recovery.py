@@ -16,6 +16,7 @@ from voice_mcp.core.failover import Roster
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.errors import EngineBusy, EngineUnreachable
 from voice_mcp.openai_client import Endpoint
+from voice_mcp.protocols import SpeechEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
 
@@ -31,7 +32,8 @@ class Ward:
 
     def __init__(self, base_url: str) -> None:
         self.engine = OpenAIEngine(Endpoint(base_url), audio_format="pcm", stall_s=1.0)
-        self.roster = Roster([self.engine, ToneEngine()], SystemClock(), first_rest_s=REST_S)
+        engines: list[SpeechEngine] = [self.engine, ToneEngine()]
+        self.roster = Roster(engines, SystemClock(), first_rest_s=REST_S)
         self.recovery = Recovery(self.roster)
 
     async def __aenter__(self) -> Ward:

@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import make_house
-from voice_mcp.app import App, all_endpoints, usable_endpoints
+from voice_mcp.app import App
 from voice_mcp.errors import SettingsError
 from voice_mcp.openai_client import Endpoint
+from voice_mcp.openai_client.endpoints import speech_endpoints, usable
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings, load_settings
 
@@ -57,15 +58,16 @@ async def test_a_projects_endpoint_is_asked_without_the_users_keys(
 def test_openais_key_goes_to_openai_over_https_alone(url: str) -> None:
     settings = Settings(tts_base_urls=(url,), openai_api_key=SecretStr(KEY))
 
-    assert [endpoint.api_key for endpoint in all_endpoints(settings)] == [None]
+    assert [endpoint.api_key for endpoint in speech_endpoints(settings)] == [None]
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "https://API.OpenAI.com:443/v1"])
 def test_openai_is_known_under_every_spelling_of_its_address(url: str) -> None:
-    (endpoint,) = usable_endpoints(Settings(tts_base_urls=(url,), openai_api_key=SecretStr(KEY)))
+    settings = Settings(tts_base_urls=(url,), openai_api_key=SecretStr(KEY))
+    (endpoint,) = usable(speech_endpoints(settings), offline=False)
 
     assert (endpoint.api_key, endpoint.is_openai) == (KEY, True)
-    assert usable_endpoints(Settings(tts_base_urls=(url,))) == []
+    assert usable(speech_endpoints(Settings(tts_base_urls=(url,))), offline=False) == []
 
 
 @pytest.mark.parametrize("url", ["http://voices.example.com/v1", "http://192.168.0.7:8880/v1"])
@@ -82,7 +84,7 @@ def test_without_a_key_or_on_this_machine_plain_http_will_do() -> None:
     urls = ("http://192.168.0.7:8880/v1", "http://127.0.0.1:8880/v1", "http://localhost:9/v1", "https://one.example/v1")
     settings = Settings(tts_base_urls=urls, tts_api_keys=tuple(SecretStr(key) for key in ("", "one", "two", "three")))
 
-    assert [endpoint.api_key for endpoint in all_endpoints(settings)] == [None, "one", "two", "three"]
+    assert [endpoint.api_key for endpoint in speech_endpoints(settings)] == [None, "one", "two", "three"]
 
 
 def test_an_endpoint_never_shows_its_key() -> None:

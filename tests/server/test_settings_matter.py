@@ -25,9 +25,10 @@ from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
-from voice_mcp.app import App, link_config, usable_endpoints
+from voice_mcp.app import App, link_config
 from voice_mcp.errors import SettingsError
 from voice_mcp.events import EventRecorder, EventType
+from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 
@@ -114,8 +115,10 @@ async def test_retention_days_removes_what_is_older(tmp_path: Path, retention_da
 
 async def test_offline_asks_no_endpoint_beyond_this_machine() -> None:
     urls = ("http://127.0.0.1:1/v1", "https://speech.example.org/v1")
-    hosts = [endpoint.host for endpoint in usable_endpoints(Settings(tts_base_urls=urls, offline=True))]
-    assert hosts == ["127.0.0.1:1"]
+    settings = Settings(tts_base_urls=urls, stt_base_urls=urls, offline=True)
+    for endpoints in (speech_endpoints(settings), listening_endpoints(settings)):
+        hosts = [endpoint.host for endpoint in usable(endpoints, offline=settings.offline)]
+        assert hosts == ["127.0.0.1:1"]
 
 
 async def test_call_limit_s_bounds_converse(tmp_path: Path) -> None:
@@ -183,9 +186,10 @@ async def test_tts_engine_openai_without_any_endpoint_is_an_error(tmp_path: Path
 
 async def test_openai_api_key_makes_openai_worth_asking() -> None:
     urls = ("https://api.openai.com/v1", "https://other.example.org/v1")
-    (other,) = usable_endpoints(Settings(tts_base_urls=urls))
+    (other,) = usable(speech_endpoints(Settings(tts_base_urls=urls)), offline=False)
     assert (other.host, other.api_key) == ("other.example.org", None)
-    openai, other = usable_endpoints(Settings(tts_base_urls=urls, openai_api_key="sk-1"))
+    settings = Settings(tts_base_urls=urls, openai_api_key="sk-1")
+    openai, other = usable(speech_endpoints(settings), offline=False)
     assert (openai.api_key, other.api_key) == ("sk-1", None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Self
 
@@ -92,6 +92,16 @@ class Behaviour:
             body=body,
             framing=Framing.LENGTH,
         )
+
+    @classmethod
+    def hearing(cls, text: str, shape: str = "json", *, language: str = "english", after_s: float = 0.0) -> Self:
+        """A transcript in one of OpenAI's shapes; its body comes after ``after_s`` seconds."""
+        answer: dict[str, Any] = {"text": text}
+        if shape == "verbose_json":
+            segment = {"id": 0, "start": 0.0, "end": 1.0, "text": f" {text}", "no_speech_prob": 0.01}
+            answer |= {"task": "transcribe", "language": language, "duration": 1.0, "segments": [segment]}
+        made = cls.answering(answer) if shape != "text" else cls(body=f"{text}\n".encode(), content_type="text/plain")
+        return replace(made, first_byte_delay_s=after_s)
 
     @classmethod
     def web_page(cls, status: int = 200) -> Self:

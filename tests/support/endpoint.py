@@ -5,6 +5,13 @@ with SpeechEndpoint() as endpoint:
     ...  # speak to endpoint.base_url
     endpoint.wait_until(lambda: endpoint.speech[1].stalled, 5)
     endpoint.release()
+
+It listens as well: it hears what it is told to hear, and keeps what it was sent.
+
+with SpeechEndpoint(hears="Yes, please.") as endpoint:
+    endpoint.hear_next("No.", Behaviour(never_answer=True), after_s=0.2)
+    ...  # be transcribed at endpoint.base_url
+    assert endpoint.transcriptions[0].upload.frames == frames
 """
 
 from __future__ import annotations
@@ -27,6 +34,7 @@ from tests.support.wire import BadRequest, ClientLeft, Connection
 
 THREAD_TIMEOUT_S = 10.0
 SPEECH_PATH = "/v1/audio/speech"
+TRANSCRIPTION_PATH = "/v1/audio/transcriptions"
 
 Chooser = Callable[[Exchange], Behaviour]
 
@@ -41,6 +49,7 @@ class SpeechEndpoint:
         voices: The names of its voices.
         models: The names of its models.
         tls: Its certificate; None: it speaks plain HTTP.
+        hears: What it makes of any sound, when nothing else was said.
     """
 
     def __init__(
@@ -52,9 +61,12 @@ class SpeechEndpoint:
         voices: Sequence[str] = ("alba", "bruno"),
         models: Sequence[str] = ("tts-1",),
         tls: ssl.SSLContext | None = None,
+        hears: str = "Yes, please.",
     ) -> None:
         self._default = default or Behaviour()
         self._next: deque[Behaviour] = deque()
+        self._hears: str | Behaviour = hears
+        self._heard_next: deque[tuple[str | Behaviour, float]] = deque()
         self._listing = listing
         self._api_key = api_key
         self._listings = {
@@ -95,6 +107,21 @@ class SpeechEndpoint:
         with self._changed:
             self._default = default
 
+    def hear_next(self, *what: str | Behaviour, after_s: float = 0.0) -> None:
+        """Make this of the next sounds, one each, before what is usual is used again.
+
+        Args:
+            what: Words, in the shape that is asked for; or how to answer.
+            after_s: Seconds until the words come.
+        """
+        with self._changed:
+            self._heard_next.extend((each, after_s) for each in what)
+
+    def always_hear(self, what: str | Behaviour) -> None:
+        """Make this of every sound from now on."""
+        with self._changed:
+            self._hears = what
+
     def release(self, answers: int = 1) -> None:
         """Let this many answers that stall without a time go on, now or when they come to it."""
         self._server.release(answers)
@@ -128,6 +155,11 @@ class SpeechEndpoint:
         return [exchange for exchange in self.requests if exchange.path == SPEECH_PATH]
 
     @property
+    def transcriptions(self) -> list[Exchange]:
+        """The requests for transcriptions so far."""
+        return [exchange for exchange in self.requests if exchange.path == TRANSCRIPTION_PATH]
+
+    @property
     def connections(self) -> int:
         """How many connections were opened so far."""
         with self._changed:
@@ -153,6 +185,11 @@ class SpeechEndpoint:
         """Wait until ``count`` requests for speech have arrived; return them."""
         self.wait_until(lambda: len(self.speech) >= count, timeout_s)
         return self.speech
+
+    def wait_for_transcriptions(self, count: int, timeout_s: float) -> list[Exchange]:
+        """Wait until ``count`` requests for transcriptions have arrived; return them."""
+        self.wait_until(lambda: len(self.transcriptions) >= count, timeout_s)
+        return self.transcriptions
 
     # --- the thread
 
@@ -194,6 +231,8 @@ class SpeechEndpoint:
             return Behaviour.refusing(401, "Incorrect API key provided.")
         if (exchange.method, exchange.path) == ("POST", SPEECH_PATH):
             return self._speech_behaviour(exchange)
+        if (exchange.method, exchange.path) == ("POST", TRANSCRIPTION_PATH):
+            return self._transcription_behaviour(exchange)
         if exchange.method == "GET" and exchange.path in self._listings:
             return self._listing or self._listings[exchange.path]
         return Behaviour.refusing(404, f"No such thing: {exchange.method} {exchange.path}")
@@ -208,6 +247,14 @@ class SpeechEndpoint:
         if self._next:
             return self._next.popleft()
         return self._default if isinstance(self._default, Behaviour) else self._default(exchange)
+
+    def _transcription_behaviour(self, exchange: Exchange) -> Behaviour:
+        try:
+            shape = exchange.upload.fields.get("response_format", "json")
+        except ValueError as exc:
+            return Behaviour.refusing(400, str(exc))
+        what, after_s = self._heard_next.popleft() if self._heard_next else (self._hears, 0.0)
+        return what if isinstance(what, Behaviour) else Behaviour.hearing(what, shape, after_s=after_s)
 
     def _end(self, exchange: Exchange, outcome: Outcome) -> None:
         with self._changed:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from tests.support.upload import Upload, parsed_upload
+
 
 class Outcome(Enum):
     """How an answer ended."""
@@ -64,6 +66,11 @@ class Exchange:
     def text(self) -> str:
         """What was to be spoken."""
         return str(self.json["input"])
+
+    @property
+    def upload(self) -> Upload:
+        """What was to be transcribed."""
+        return parsed_upload(self.headers.get("content-type", ""), self.request_body)
 
     @property
     def authorization(self) -> str | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from tests.support.exchange import Exchange
 
-MOST_REQUEST_BYTES = 1 << 20
+MOST_REQUEST_BYTES = 32 << 20
+"""More than transcription services take."""
 
 
 class ClientLeft(Exception):

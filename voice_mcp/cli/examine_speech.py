@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from voice_mcp.app import App, all_endpoints, usable_endpoints
+from voice_mcp.app import App
 from voice_mcp.cli.report import Check, Finding, State
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused
 from voice_mcp.openai_client import Endpoint, SpeechClient, load_sdk
+from voice_mcp.openai_client.endpoints import speech_endpoints, usable
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import Settings
 from voice_mcp.tts.openai import OpenAIEngine
@@ -61,13 +62,13 @@ async def _endpoints(settings: Settings) -> Finding:
         detail = f"not asked (VOICEMODE_TTS_ENGINE={settings.tts_engine})"
         return Finding((Check("endpoints", State.OK, detail),), works=False)
     await asyncio.to_thread(load_sdk)  # 400 ms in which the other checks go on
-    findings = await asyncio.gather(*(_endpoint(endpoint, settings) for endpoint in all_endpoints(settings)))
+    findings = await asyncio.gather(*(_endpoint(endpoint, settings) for endpoint in speech_endpoints(settings)))
     checks = [check for finding in findings for check in finding.checks]
     return Finding((*checks, _keys(settings)), any(finding.works for finding in findings))
 
 
 async def _endpoint(endpoint: Endpoint, settings: Settings) -> Finding:
-    if endpoint not in usable_endpoints(settings):
+    if not usable([endpoint], offline=settings.offline):
         return Finding((_left_alone(endpoint, settings),), works=False)
     client = SpeechClient(endpoint, stall_s=settings.stream_stall_timeout)
     try:
@@ -113,5 +114,7 @@ def _no_models(endpoint: Endpoint) -> Finding:
 
 def _keys(settings: Settings) -> Check:
     """Which endpoints have a key. No part of a key is shown."""
-    facts = [f"{endpoint.host} {'has one' if endpoint.api_key else 'has none'}" for endpoint in all_endpoints(settings)]
+    facts = [
+        f"{endpoint.host} {'has one' if endpoint.api_key else 'has none'}" for endpoint in speech_endpoints(settings)
+    ]
     return Check("keys", State.OK, ", ".join(facts))

@@ -9,7 +9,7 @@ import typer
 
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, print_json, print_table, warn
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.status import voices_record
 from voice_mcp.errors import EngineError, InvalidInput
 from voice_mcp.settings import Settings
@@ -42,7 +42,7 @@ async def _ask(settings: Settings, engine_name: str | None) -> dict[str, Any]:
         if not engines:
             names = ", ".join(engine.name for engine in app.engines)
             raise InvalidInput(f"There is no engine {engine_name!r}.", hint=f"There are: {names}.")
-        return await voices_record(Roster(engines, app.clock))
+        return await voices_record(SpeechRoster(engines, app.clock))
 
 
 def _speaks(tag: str, wanted: str) -> bool:

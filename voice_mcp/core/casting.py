@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.errors import AllEnginesFailed, UnknownVoice, VoiceError
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.types import SpeechRequest
@@ -31,7 +31,7 @@ class Casting:
         manner: How it is to be said.
     """
 
-    roster: Roster
+    roster: SpeechRoster
     manner: Manner
 
     def order(self) -> list[SpeechEngine]:

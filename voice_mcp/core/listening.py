@@ -13,9 +13,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from voice_mcp.core.cues import Cue, CueKind, Cues
+from voice_mcp.core.cues import Cue, Cues
 from voice_mcp.core.endpointing import (
     Decision,
     Endpointer,
@@ -216,18 +217,17 @@ class Listening:
             if self._recorder is not None:
                 self._recorder.add(frames)
             for probability in self._ears.detector.add(frames):
-                if (decision := self._endpointer.add(probability)) is not None:
-                    self._take(decision)
-                if self._endpointer.is_over:
-                    return
+                self._take(self._endpointer.add(probability))
 
-    def _take(self, decision: Decision) -> None:
+    def _take(self, decision: Decision | None) -> None:
+        if self._endpointer.is_over:
+            self._finished.set()
         if isinstance(decision, SpeechStarted):
             self._begin(decision)
         elif isinstance(decision, SpeechPaused):
             self._fall_silent(decision.speech_end_s)
             self._trail.event(EventType.SPEECH_END, {"at_s": round(decision.speech_end_s, 3)})
-            self._guess_ahead()
+            self._guess_ahead(decision)
         elif isinstance(decision, SpeechResumed):
             self._drop_guesses()
             resumed = self._end + LISTENING_FORMAT.frames_in(decision.pause_s)
@@ -261,32 +261,30 @@ class Listening:
 
     # --- guesses -----------------------------------------------------------------------------------------------
 
-    def _guess_ahead(self) -> None:
+    def _guess_ahead(self, paused: SpeechPaused) -> None:
         """This pause may be the end: find out."""
         if self._ears.turn_model is not None:
-            self._judge = asyncio.create_task(self._ask_the_model(self._ears.turn_model), name="turn-model")
+            self._judge = asyncio.create_task(self._ask_the_model(self._ears.turn_model, paused), name="turn-model")
         if self._ears.transcriber.may_guess:
             self._guess = asyncio.create_task(self._transcribe(), name="guess")
-            self._guess.add_done_callback(self._look_at_guess)
+            self._guess.add_done_callback(partial(self._look_at_guess, paused))
 
-    async def _ask_the_model(self, model: TurnModel) -> None:
+    async def _ask_the_model(self, model: TurnModel, paused: SpeechPaused) -> None:
         assert self._kept_from is not None
         turn = self._hearing.tape.read(self._kept_from, self._cursor)
         try:
-            self._endpointer.judge(await asyncio.to_thread(model.completeness, turn))
+            completeness = await asyncio.to_thread(model.completeness, turn)
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # silence decides alone, as it would without a model
+            return
+        self._take(self._endpointer.judge(paused, completeness))
 
-    def _look_at_guess(self, guess: asyncio.Task[Transcript]) -> None:
+    def _look_at_guess(self, paused: SpeechPaused, guess: asyncio.Task[Transcript]) -> None:
         if guess is not self._guess or guess.cancelled() or guess.exception() is not None:
             return
-        text = guess.result().text
-        self._tell(text)
-        cue = self._ears.cues.of(text)
-        if cue.kind is CueKind.END_WORD:
-            self._finished.set()
-        elif cue.clear_end:
-            self._endpointer.hurry()
+        heard = guess.result()
+        self._tell(heard.text)
+        self._take(self._endpointer.understand(paused, self._ears.cues.of(heard.text, heard.language)))
 
     def _drop_guesses(self) -> None:
         for task in (self._guess, self._judge):
@@ -340,7 +338,7 @@ class Listening:
         path, trouble = await self._keep(failed=problem is not None)
         return Heard(
             transcript=transcript,
-            cue=self._ears.cues.of(transcript.text) if transcript is not None else None,
+            cue=self._ears.cues.of(transcript.text, transcript.language) if transcript is not None else None,
             speech_s=self._speech_s,
             listen_s=listen_s,
             recorded_s=LISTENING_FORMAT.seconds(self._cursor - self._kept_from),

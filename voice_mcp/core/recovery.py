@@ -6,23 +6,23 @@ Without this, the first words after a rest would wait for a server that may stil
 from __future__ import annotations
 
 import asyncio
+from typing import Generic
 
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.failover import E, Roster
 from voice_mcp.errors import EngineBusy, EngineRefused, VoiceError
-from voice_mcp.protocols import SpeechEngine
 
 CHECK_AFTER = 0.9
 """The share of a rest after which an engine is looked at: when it ends, the answer is known."""
 
 
-class Recovery:
+class Recovery(Generic[E]):
     """Looks after engines that rest.
 
     Args:
         roster: Tells which do, and is told which are back.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster[E]) -> None:
         self._roster = roster
         self._watches: dict[int, asyncio.Task[None]] = {}
         roster.on_failure(self._look_after)
@@ -38,7 +38,7 @@ class Recovery:
             watch.cancel()
         await self.settled()
 
-    def _look_after(self, engine: SpeechEngine) -> None:
+    def _look_after(self, engine: E) -> None:
         # An engine on this machine costs nothing to ask, so it is simply asked when its time has come.
         if not engine.is_remote or id(engine) in self._watches:
             return
@@ -46,7 +46,7 @@ class Recovery:
         self._watches[id(engine)] = watch
         watch.add_done_callback(lambda _: self._watches.pop(id(engine)))
 
-    async def _watch(self, engine: SpeechEngine) -> None:
+    async def _watch(self, engine: E) -> None:
         while (rest_s := self._roster.rests_for_s(engine)) > 0:
             if _said_when(self._roster.last_error(engine)):
                 return  # to ask before it is time would only make it worse
@@ -54,7 +54,7 @@ class Recovery:
             if self._roster.rests_for_s(engine) > 0:
                 await self._check(engine)
 
-    async def _check(self, engine: SpeechEngine) -> None:
+    async def _check(self, engine: E) -> None:
         try:
             await engine.check()
         except EngineRefused:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
-from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
+from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.rendering import Again, Begin, Rendering
 from voice_mcp.core.script import Line, Script
@@ -88,7 +88,7 @@ class Speaker:
 
     def __init__(
         self,
-        roster: Roster,
+        roster: SpeechRoster,
         speakers: Speakers,
         archive: Archive,
         output: OutputChoice,

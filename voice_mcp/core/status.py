@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.errors import VoiceError
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.paths import DataRoot
 
 
-async def voices_record(roster: Roster) -> dict[str, Any]:
+async def voices_record(roster: SpeechRoster) -> dict[str, Any]:
     """Every voice of every engine; an engine that cannot say is named with the reason."""
     engines = []
     for engine in roster.engines:

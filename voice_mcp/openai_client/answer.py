@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from voice_mcp.errors import EngineError, EngineStalled
+from voice_mcp.openai_client.endpoint import Endpoint
 from voice_mcp.openai_client.translation import translated
 
 READABLE_ENCODINGS = ("", "identity", "gzip", "deflate")
@@ -17,11 +18,12 @@ PATIENCE_FACTOR = 4.0
 """For how many stall time-outs fewer are put up with: something may be sent long before the sound is."""
 
 
-class SpeechResponse:
+class Answer:
     """An answer that has begun. Iterate it once, then close it."""
 
-    def __init__(self, host: str, pending: Any, response: Any, stall_s: float) -> None:
-        self._host = host
+    def __init__(self, endpoint: Endpoint, pending: Any, response: Any, stall_s: float) -> None:
+        self._endpoint = endpoint
+        self._host = endpoint.host
         self._pending = pending
         self._response = response
         self._stall_s = stall_s
@@ -64,7 +66,7 @@ class SpeechResponse:
         while True:
             began_s = now_s()
             try:
-                with translated(self._host, waited_s=self._stall_s, begun=True):
+                with translated(self._endpoint, waited_s=self._stall_s, begun=True):
                     async with asyncio.timeout(self._stall_s):
                         block = await anext(blocks)
             except StopAsyncIteration:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voice_mcp.errors import EngineError
-from voice_mcp.openai_client.answer import SpeechResponse
+from voice_mcp.openai_client.answer import Answer
 from voice_mcp.openai_client.endpoint import Endpoint
 from voice_mcp.openai_client.translation import translated
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FIRST_BYTE_FACTOR = 4.0
-"""An answer may take this many stall time-outs to begin: servers that do not stream synthesise first."""
+"""An answer may take this many stall time-outs to begin: servers work first, and answer when they are through."""
 UNSENT_HEADERS = (
     "OpenAI-Organization",
     "OpenAI-Project",
@@ -32,7 +32,7 @@ UNSENT_HEADERS = (
     "X-Stainless-Retry-Count",
     "X-Stainless-Read-Timeout",
 )
-"""What the SDK would tell every endpoint about this machine and its owner; no endpoint needs it to speak."""
+"""What the SDK would tell every endpoint about this machine and its owner; no endpoint needs it."""
 
 
 def load_sdk() -> None:
@@ -40,11 +40,12 @@ def load_sdk() -> None:
     importlib.import_module("voice_mcp.openai_client.transport")
     # The SDK imports these when a client is made and used for the first time.
     importlib.import_module("openai.resources.audio.speech")
+    importlib.import_module("openai.resources.audio.transcriptions")
     importlib.import_module("openai.lib._client_auth")
 
 
-class SpeechClient:
-    """Speech requests to one endpoint over connections that are kept open.
+class EndpointClient:
+    """Requests to one endpoint over connections that are kept open.
 
     Args:
         endpoint: Where to.
@@ -55,36 +56,6 @@ class SpeechClient:
         self.endpoint = endpoint
         self._stall_s = stall_s
         self._sdk: AsyncOpenAI | None = None
-
-    async def open(self, fields: dict[str, Any]) -> SpeechResponse:
-        """Ask for speech; returns once the answer has begun.
-
-        Args:
-            fields: The request's fields in OpenAI's names.
-
-        Raises:
-            EngineError: It did not work out; the subclass says how.
-        """
-        pending, response = await self._asked(lambda: self._create(fields), self._stall_s * FIRST_BYTE_FACTOR)
-        answer = SpeechResponse(self.endpoint.host, pending, response, self._stall_s)
-        try:
-            answer.check_encoding()
-        except EngineError:
-            await answer.aclose()
-            raise
-        return answer
-
-    async def voices(self) -> list[Any]:
-        """What ``GET /audio/voices`` lists, an addition that several local servers have; the entries are unchecked.
-
-        Raises:
-            EngineError: The endpoint does not answer, or has no such list.
-        """
-        answer = await self._get("/audio/voices")
-        listed = answer.get("voices", answer.get("data")) if isinstance(answer, dict) else answer
-        if not isinstance(listed, list):
-            raise EngineError(f"{self.endpoint.host} does not list its voices.")
-        return listed
 
     async def check(self) -> bool:
         """See that the endpoint answers and takes the key.
@@ -111,10 +82,29 @@ class SpeechClient:
         """
         self._client()
 
-    async def _create(self, fields: dict[str, Any]) -> tuple[Any, Any]:
-        speech = self._client().audio.speech
-        pending = speech.with_streaming_response.create(**fields, extra_headers=self._headers())
-        return pending, await pending.__aenter__()
+    async def _begun(self, pending: Callable[[], Any], most_s: float) -> Answer:
+        """The answer to what ``pending`` asks for, once it has begun.
+
+        Args:
+            pending: Makes one of the SDK's requests for a streamed answer.
+            most_s: Seconds within which it must begin.
+
+        Raises:
+            EngineError: It did not work out; the subclass says how.
+        """
+
+        async def ask() -> tuple[Any, Any]:
+            request = pending()
+            return request, await request.__aenter__()
+
+        request, response = await self._asked(ask, most_s)
+        answer = Answer(self.endpoint, request, response, self._stall_s)
+        try:
+            answer.check_encoding()
+        except EngineError:
+            await answer.aclose()
+            raise
+        return answer
 
     async def _get(self, path: str) -> Any:
         options: Any = {"headers": self._headers()}
@@ -131,7 +121,7 @@ class SpeechClient:
         from voice_mcp.openai_client.transport import was_kept_too_long
 
         self.prepare()  # which may take a moment that is no fault of the server's
-        with translated(self.endpoint.host, waited_s=most_s):
+        with translated(self.endpoint, waited_s=most_s):
             async with asyncio.timeout(most_s):
                 while True:
                     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from voice_mcp.settings import OPENAI_HOST
@@ -17,6 +18,8 @@ class Endpoint:
     api_key: str | None = None
     """Sent to this endpoint and to no other; never shown."""
     model: str = "tts-1"
+    part: Literal["TTS", "STT"] = "TTS"
+    """Whether it speaks or listens: which settings it comes from, for whoever has to correct them."""
 
     @property
     def host(self) -> str:
@@ -45,6 +48,20 @@ class Endpoint:
     def is_secret(self) -> bool:
         """Whether what is sent there can be read by nobody in between."""
         return self.is_local or urlsplit(self.base_url).scheme == "https"
+
+    @property
+    def urls_setting(self) -> str:
+        """The variable it comes from."""
+        return f"VOICEMODE_{self.part}_BASE_URLS"
+
+    @property
+    def keys_setting(self) -> str:
+        """The variable its key comes from."""
+        return f"VOICEMODE_{self.part}_API_KEYS"
+
+    def advice(self, template: str) -> str:
+        """A hint, with ``{urls}`` and ``{keys}`` in it replaced by the settings that are meant."""
+        return template.format(urls=self.urls_setting, keys=self.keys_setting)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"

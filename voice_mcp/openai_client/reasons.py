@@ -17,11 +17,11 @@ _EXPIRED = (10,)
 _OTHER_NAME = (62, 64)
 """Codes for a certificate that is out of date, or of another name or address. Source: OpenSSL, x509_vfy.h."""
 
-_AWAY = "Check that the endpoint is running and VOICEMODE_TTS_BASE_URLS is right."
-_UNKNOWN = "Check the name in VOICEMODE_TTS_BASE_URLS, and that this machine is online."
-_PLAIN = "If the endpoint speaks plain HTTP, let its URL in VOICEMODE_TTS_BASE_URLS begin with http://."
+AWAY_HINT = "Check that the endpoint is running and {urls} is right."
+_UNKNOWN = "Check the name in {urls}, and that this machine is online."
+_PLAIN = "If the endpoint speaks plain HTTP, let its URL in {urls} begin with http://."
 _RENEW = "Have the certificate renewed, and check that the clock of this machine is right."
-_RENAME = "Use the name that is in the certificate in VOICEMODE_TTS_BASE_URLS."
+_RENAME = "Use the name that is in the certificate in {urls}."
 _TRUST = "If you trust it, name its file, or that of the authority that signed it, in SSL_CERT_FILE."
 
 
@@ -30,7 +30,8 @@ class Reason:
     """Half a sentence, and what to do."""
 
     words: str
-    hint: str = _AWAY
+    hint: str = AWAY_HINT
+    """For ``Endpoint.advice``."""
 
 
 def why_not_connected(exc: BaseException) -> Reason:

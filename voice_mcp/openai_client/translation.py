@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
-from voice_mcp.openai_client.reasons import CONNECT_S, why_not_connected
+from voice_mcp.openai_client.endpoint import Endpoint
+from voice_mcp.openai_client.reasons import AWAY_HINT, CONNECT_S, why_not_connected
 from voice_mcp.openai_client.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
@@ -17,33 +18,37 @@ if TYPE_CHECKING:
 
 SAID_BY_SERVER_CHARS = 200
 """How much of a server's own error text is passed on."""
-KEY_HINT = "Set the right key for this endpoint in VOICEMODE_TTS_API_KEYS (OPENAI_API_KEY for api.openai.com)."
-REDIRECT_HINT = "Set the address that answers by itself in VOICEMODE_TTS_BASE_URLS, if you trust it."
-NOT_THERE_HINT = "Check that its URL in VOICEMODE_TTS_BASE_URLS ends in /v1, and the model that is set for it."
+# What to do, for ``Endpoint.advice``.
+REFUSED_HINT = "Check the key and the model that are set for this endpoint."
+TOO_LARGE_HINT = "Speak in shorter turns, or let the endpoint take larger uploads."
+KEY_HINT = "Set the right key for this endpoint in {keys} (OPENAI_API_KEY for api.openai.com)."
+REDIRECT_HINT = "Set the address that answers by itself in {urls}, if you trust it."
+NOT_THERE_HINT = "Check that its URL in {urls} ends in /v1, and the model that is set for it."
 TOO_SLOW_HINT = "Check that the endpoint is well; if it is only slow, raise VOICEMODE_STREAM_STALL_TIMEOUT."
-NOT_HTTP_HINT = "Check its port in VOICEMODE_TTS_BASE_URLS, and that its URL begins with https:// if it speaks TLS."
+NOT_HTTP_HINT = "Check its port in {urls}, and that its URL begins with https:// if it speaks TLS."
 BROKE_OFF_HINT = "Try again; if it happens often, see what the endpoint's own log says."
 
 
 @contextmanager
-def translated(host: str, *, waited_s: float, begun: bool = False) -> Iterator[None]:
+def translated(endpoint: Endpoint, *, waited_s: float, begun: bool = False) -> Iterator[None]:
     """Turn foreign exceptions into ``EngineError``.
 
     Args:
-        host: Who was asked, for the message.
+        endpoint: Who was asked, for message and hint.
         waited_s: How long was waited when the clock says that it was too long.
         begun: Whether an answer had begun to arrive.
     """
     import httpx2
     import openai
 
+    host = endpoint.host
     try:
         yield
     except openai.APIStatusError as exc:
-        raise _from_status(host, exc) from exc
+        raise _from_status(endpoint, exc) from exc
     except (openai.APIConnectionError, httpx2.HTTPError) as exc:
         error = _transport_error(exc)
-        raise (_broken(host, error) if begun else _not_answered(host, error)) from exc
+        raise (_broken(host, error) if begun else _not_answered(endpoint, error)) from exc
     except TimeoutError as exc:
         if begun:
             raise EngineStalled(f"{host} sent nothing for {waited_s:g} s.") from exc
@@ -62,18 +67,21 @@ def _transport_error(exc: BaseException) -> BaseException:
     return exc.__cause__ if isinstance(exc, openai.APIConnectionError) and exc.__cause__ is not None else exc
 
 
-def _not_answered(host: str, exc: BaseException) -> EngineError:
+def _not_answered(endpoint: Endpoint, exc: BaseException) -> EngineError:
     import httpx2
 
+    host, not_http = endpoint.host, endpoint.advice(NOT_HTTP_HINT)
     if isinstance(exc, httpx2.RemoteProtocolError) and (grammar := _grammar_error(exc)) is not None:
         words = str(grammar).rstrip(".").lower()
-        return EngineError(f"{host} gave an answer that is not HTTP ({words}).", hint=NOT_HTTP_HINT)
+        return EngineError(f"{host} gave an answer that is not HTTP ({words}).", hint=not_http)
     if isinstance(exc, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
-        return EngineUnreachable(f"{host} closed the connection without an answer.", hint=NOT_HTTP_HINT, hung_up=True)
+        return EngineUnreachable(f"{host} closed the connection without an answer.", hint=not_http, hung_up=True)
     if isinstance(exc, httpx2.ConnectTimeout):
-        return EngineUnreachable(f"{host} cannot be reached: no connection within {CONNECT_S:g} s.")
-    reason = why_not_connected(exc)
-    return EngineUnreachable(f"{host} cannot be reached: {reason.words}.", hint=reason.hint)
+        words, hint = f"no connection within {CONNECT_S:g} s", AWAY_HINT
+    else:
+        reason = why_not_connected(exc)
+        words, hint = reason.words, reason.hint
+    return EngineUnreachable(f"{host} cannot be reached: {words}.", hint=endpoint.advice(hint))
 
 
 def _grammar_error(exc: BaseException) -> BaseException | None:
@@ -93,23 +101,33 @@ def _broken(host: str, exc: BaseException) -> EngineError:
 # --- an answer that says no --------------------------------------------------------------------------------------
 
 
-def _from_status(host: str, exc: APIStatusError) -> EngineError:
-    status = exc.status_code
+def _from_status(endpoint: Endpoint, exc: APIStatusError) -> EngineError:
+    host, status = endpoint.host, exc.status_code
     if 300 <= status < 400 and "location" in exc.response.headers:
-        return _redirect(host, exc)
+        return _redirect(endpoint, exc)
     said = _said(exc)
-    quoted = ": " + json.dumps(said[:SAID_BY_SERVER_CHARS], ensure_ascii=False) if said else ""
+    quoted = f": {quotation(said)}" if said else ""
     if status == 429 or status >= 500:
         wait_s = seconds_to_wait(exc.response.headers)
         asks = f", and asks to be left alone for {wait_s:.0f} s" if wait_s else ""
         return EngineBusy(f"{host} answered {status}{quoted}{asks}.", retry_after_s=wait_s)
+    hint = endpoint.advice(_what_to_check(endpoint, status))
     if status in (401, 403):
-        return EngineRefused(f"{host} refused the key ({status}){quoted}.", status=status, hint=KEY_HINT)
-    hint = NOT_THERE_HINT if status in (404, 405) else None
+        return EngineRefused(f"{host} refused the key ({status}){quoted}.", status=status, hint=hint)
     return EngineRefused(f"{host} answered {status}{quoted}.", status=status, hint=hint, said=said, param=_param(exc))
 
 
-def _redirect(host: str, exc: APIStatusError) -> EngineRefused:
+def _what_to_check(endpoint: Endpoint, status: int) -> str:
+    if status in (401, 403):
+        return KEY_HINT
+    if status in (404, 405):
+        return NOT_THERE_HINT
+    if endpoint.part == "TTS":
+        return EngineRefused.hint
+    return TOO_LARGE_HINT if status == 413 else REFUSED_HINT
+
+
+def _redirect(endpoint: Endpoint, exc: APIStatusError) -> EngineRefused:
     """A redirect, in words that name where it would have led."""
     try:
         target = urlsplit(urljoin(str(exc.request.url), exc.response.headers["location"]))
@@ -118,8 +136,18 @@ def _redirect(host: str, exc: APIStatusError) -> EngineRefused:
     except ValueError:  # brackets that do not match
         address = ""
     where = json.dumps(address[:SAID_BY_SERVER_CHARS]) if address else "nowhere"
-    message = f"{host} answered {exc.status_code} and redirects to {where}, which is not followed."
-    return EngineRefused(message, status=exc.status_code, hint=REDIRECT_HINT)
+    message = f"{endpoint.host} answered {exc.status_code} and redirects to {where}, which is not followed."
+    return EngineRefused(message, status=exc.status_code, hint=endpoint.advice(REDIRECT_HINT))
+
+
+def quotation(said: str) -> str:
+    """A server's own words in quotes, as many of them as anybody reads."""
+    return json.dumps(said[:SAID_BY_SERVER_CHARS], ensure_ascii=False)
+
+
+def echoes(said: str, key: str) -> bool:
+    """Whether a server quotes the key. It may do so in part, so any long enough piece is reason to stay silent."""
+    return bool(key) and (key in said or key[:7] in said)
 
 
 def _said(exc: APIStatusError) -> str:
@@ -128,10 +156,7 @@ def _said(exc: APIStatusError) -> str:
     if not isinstance(message, str) or not message.strip():
         return ""
     sent = exc.request.headers.get("authorization", "").removeprefix("Bearer ")
-    # Servers that quote the key quote it in part, so any long enough piece of it is reason enough to stay silent.
-    if sent and (sent in message or sent[:7] in message):
-        return ""
-    return message
+    return "" if echoes(message, sent) else message
 
 
 def _param(exc: APIStatusError) -> str:

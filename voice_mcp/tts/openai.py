@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from voice_mcp.errors import EngineRefused, UnknownVoice
-from voice_mcp.openai_client import Endpoint, SpeechClient, SpeechResponse
+from voice_mcp.openai_client import Answer, Endpoint, SpeechClient
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice, WordMark
 
 OPENAI_PCM = PcmFormat(24_000, 1)
@@ -120,7 +120,7 @@ class _Stream:
 
     word_marks: Sequence[WordMark] = ()
 
-    def __init__(self, engine: str, model: str, voice: str, encoding: str, response: SpeechResponse) -> None:
+    def __init__(self, engine: str, model: str, voice: str, encoding: str, response: Answer) -> None:
         self.engine = engine
         self.model = model
         self.voice = voice

@@ -1,0 +1,133 @@
+"""Transcribing: what was heard goes in, words come out, from whichever recogniser can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from voice_mcp.core.failover import Roster
+from voice_mcp.core.trimming import Excerpt, excerpt
+from voice_mcp.core.utterance import Trail
+from voice_mcp.errors import (
+    AllRecognizersFailed,
+    CodecError,
+    EngineError,
+    EngineStalled,
+    EngineUnreachable,
+    ListeningUnavailable,
+    VoiceError,
+)
+from voice_mcp.events import EventType
+from voice_mcp.protocols import SpeechRecognizer
+from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
+
+NOBODY_HINT = "Start a transcription server, set OPENAI_API_KEY, or see docs/settings.md for VOICEMODE_STT_ENGINE."
+
+
+class Transcriber:
+    """Asks the recognisers, in their order, what was said.
+
+    Args:
+        roster: Who can listen.
+        hints: What helps them.
+    """
+
+    def __init__(self, roster: Roster[SpeechRecognizer], hints: RecognitionHints) -> None:
+        self.roster = roster
+        self.hints = hints
+
+    def check(self) -> None:
+        """See that there is somebody to ask.
+
+        Raises:
+            ListeningUnavailable: There is not.
+        """
+        if not self.roster.engines:
+            raise ListeningUnavailable("There is nobody who could turn speech into words.", hint=NOBODY_HINT)
+
+    async def transcribe(self, frames: bytes, trail: Trail, *, spans: Sequence[SpeechSpan] | None = None) -> Transcript:
+        """What is said in a recording. Cancelling it stops it.
+
+        Args:
+            frames: The recording, ``LISTENING_FORMAT``.
+            trail: Told what happens.
+            spans: Where in the recording somebody speaks, in order: silence around it is cut off, and where there is
+                no speech nobody is asked. None when nobody looked: all of it counts as speech.
+
+        Returns:
+            A transcript whose text is empty when nothing was said; ``engine`` is empty when nobody was asked.
+
+        Raises:
+            ListeningUnavailable: There is nobody to ask.
+            EngineError: Nobody could tell.
+            CodecError: The only one there is cannot be sent this recording.
+        """
+        self.check()
+        sound = excerpt(frames, spans)
+        trail.event(EventType.STT_START, {"sound_s": round(sound.sound_s, 3), "speech_s": round(sound.speech_s, 3)})
+        if not sound.is_speech:
+            trail.event(EventType.STT_NO_SPEECH, {"asked": False})
+            return Transcript("", "")
+        began_s = self.roster.clock.now()
+        try:
+            transcript = await self._asked(sound, trail)
+        except asyncio.CancelledError:
+            trail.event(EventType.STT_ERROR, {"code": "cancelled", "message": "It was cancelled.", "fatal": True})
+            raise
+        except VoiceError as exc:
+            trail.event(EventType.STT_ERROR, {"code": exc.code, "message": exc.message, "fatal": True})
+            raise
+        return self._told(sound, transcript, trail, began_s)
+
+    async def _asked(self, sound: Excerpt, trail: Trail) -> Transcript:
+        problems: list[VoiceError] = []
+        recognizers = self.roster.candidates()
+        for number, recognizer in enumerate(recognizers, start=1):
+            try:
+                transcript = await self._with_patience(recognizer, sound, trail)
+            except (EngineError, CodecError) as exc:
+                self.roster.failed(recognizer, exc)
+                problems.append(exc)
+                for successor in recognizers[number : number + 1]:
+                    trail.event(
+                        EventType.PROVIDER_SWITCH,
+                        {"from": recognizer.name, "to": successor.name, "reason": exc.code, "message": exc.message},
+                    )
+            else:
+                self.roster.worked(recognizer)
+                return transcript
+        if len(problems) == 1:
+            raise problems[0]
+        raise AllRecognizersFailed(" ".join(dict.fromkeys(problem.message for problem in problems)))
+
+    async def _with_patience(self, recognizer: SpeechRecognizer, sound: Excerpt, trail: Trail) -> Transcript:
+        """Ask one of them, and once more if the connection broke: what was said is still at hand."""
+        try:
+            return await self._once(recognizer, sound, trail)
+        except (EngineStalled, EngineUnreachable) as exc:
+            if isinstance(exc, EngineUnreachable) and not exc.hung_up:
+                raise
+        return await self._once(recognizer, sound, trail)
+
+    async def _once(self, recognizer: SpeechRecognizer, sound: Excerpt, trail: Trail) -> Transcript:
+        try:
+            return await recognizer.transcribe(sound.frames, self.hints)
+        except (EngineError, CodecError) as exc:
+            data = {"engine": recognizer.name, "code": exc.code, "message": exc.message}
+            trail.event(EventType.STT_ERROR, data)
+            raise
+
+    def _told(self, sound: Excerpt, transcript: Transcript, trail: Trail, began_s: float) -> Transcript:
+        text = sound.words(transcript)
+        data: dict[str, Any] = {
+            "engine": transcript.engine,
+            "model": transcript.model,
+            "duration_ms": round((self.roster.clock.now() - began_s) * 1000, 1),
+        }
+        if text:
+            trail.event(EventType.STT_COMPLETE, data | {"language": transcript.language, "chars": len(text)})
+        else:
+            trail.event(EventType.STT_NO_SPEECH, data | {"asked": True})
+        return replace(transcript, text=text)
