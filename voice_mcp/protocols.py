@@ -511,6 +511,11 @@ class SpeechRecognizer(Protocol):
         """Whether what it hears leaves this process for a server, wherever that runs."""
         ...
 
+    @property
+    def leaves_machine(self) -> bool:
+        """Whether what it hears goes to another machine, where it may cost money too."""
+        ...
+
     async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
         """What is said in ``frames`` (``LISTENING_FORMAT``). Cancelling it stops it.
 

@@ -23,6 +23,8 @@ from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechRecognizer
 from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
 
+FRESH_S = 60.0
+"""So long after somebody could listen it is taken for granted that somebody can."""
 NOBODY_HINT = "Start a transcription server, set OPENAI_API_KEY, or see docs/settings.md for VOICEMODE_STT_ENGINE."
 
 
@@ -37,6 +39,13 @@ class Transcriber:
     def __init__(self, roster: Roster[SpeechRecognizer], hints: RecognitionHints) -> None:
         self.roster = roster
         self.hints = hints
+        self._worked_s: float | None = None
+
+    @property
+    def may_guess(self) -> bool:
+        """Whether a turn may be transcribed before it is over, for nothing if it is not: not where that costs money."""
+        candidates = self.roster.candidates()
+        return bool(candidates) and not candidates[0].leaves_machine
 
     def check(self) -> None:
         """See that there is somebody to ask.
@@ -46,6 +55,29 @@ class Transcriber:
         """
         if not self.roster.engines:
             raise ListeningUnavailable("There is nobody who could turn speech into words.", hint=NOBODY_HINT)
+
+    async def see_if_anybody_listens(self) -> None:
+        """See that there is somebody who could turn speech into words, as far as that can be seen without any.
+
+        Raises:
+            ListeningUnavailable: There is not.
+        """
+        self.check()
+        now_s = self.roster.clock.now()
+        if self._worked_s is not None and now_s - self._worked_s < FRESH_S:
+            return
+        problems: list[VoiceError] = []
+        for recognizer in self.roster.candidates():
+            try:
+                await recognizer.check()
+            except EngineError as exc:
+                self.roster.failed(recognizer, exc)
+                problems.append(exc)
+            else:
+                self._worked_s = now_s
+                return
+        reasons = " ".join(dict.fromkeys(problem.message for problem in problems))
+        raise ListeningUnavailable(f"There is nobody who could turn speech into words: {reasons}", hint=NOBODY_HINT)
 
     async def transcribe(self, frames: bytes, trail: Trail, *, spans: Sequence[SpeechSpan] | None = None) -> Transcript:
         """What is said in a recording. Cancelling it stops it.
@@ -97,6 +129,7 @@ class Transcriber:
                     )
             else:
                 self.roster.worked(recognizer)
+                self._worked_s = self.roster.clock.now()
                 return transcript
         if len(problems) == 1:
             raise problems[0]

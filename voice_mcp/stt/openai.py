@@ -45,6 +45,10 @@ class OpenAIRecognizer:
     def model(self) -> str:
         return self._endpoint.model
 
+    @property
+    def leaves_machine(self) -> bool:
+        return not self._endpoint.is_local
+
     def prepare(self) -> None:
         """Make the client ahead of the first request."""
         self._client.prepare()

@@ -1,0 +1,271 @@
+"""The user answers by voice: a real microphone (PulseAudio), the real processes, a real transcription server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import ElicitRequestParams, ElicitResult
+
+from tests.support.behaviour import Behaviour
+from tests.support.endpoint import SpeechEndpoint
+from tests.support.house import exchanges, make_house
+from tests.support.microphone import VirtualMicrophone
+from tests.support.ports import refusing_port
+from tests.support.pulse import PulseCard
+from tests.support.spoken import heard_share, phrases, recorded, said, silence
+from voice_mcp.app import App
+from voice_mcp.events import EventRecorder, EventType
+from voice_mcp.server import create_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
+
+WAIT_S = 40.0
+ROOM_NOISE = 12
+"""Of 32767: a quiet room, not a dead microphone."""
+
+
+@dataclass
+class Room:
+    """A card with a microphone, and a server that turns speech into words."""
+
+    card: PulseCard
+    microphone: VirtualMicrophone
+    endpoint: SpeechEndpoint
+    folder: Path
+    events: EventRecorder
+
+    def house(self, **given: Any) -> App:
+        """A house in this room."""
+        values: dict[str, Any] = {
+            "audio_output": "sounddevice",
+            "audio_input": "sounddevice",
+            "stt_base_urls": (self.endpoint.base_url,),
+            "silence_threshold_ms": 800,
+            "no_speech_timeout_s": 3,
+            **given,
+        }
+        return make_house(self.folder, events=self.events, **values)
+
+    @property
+    def heard(self) -> list[bytes]:
+        """The sound of every transcription so far."""
+        return [exchange.upload.frames for exchange in self.endpoint.transcriptions]
+
+    def seen(self, kind: EventType) -> int:
+        """How many events of a kind there were."""
+        return len(self.events.of(kind))
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
+    with PulseCard() as card, SpeechEndpoint(hears="Port eight thousand, please.") as endpoint:
+        for name, value in card.env.items():
+            monkeypatch.setenv(name, value)
+        yield Room(card, card.microphone(16_000, noise=ROOM_NOISE), endpoint, tmp_path, EventRecorder())
+
+
+class Prompted:
+    """Speaks into the microphone when the call says that it listens."""
+
+    def __init__(self, *says: Callable[[], object]) -> None:
+        self._says = list(says)
+        self.told: list[str] = []
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        self.told.append(message or "")
+        if message == "listening" and self._says:
+            self._says.pop(0)()
+
+
+async def converse(client: Client, prompted: Prompted | None = None, **arguments: Any) -> dict[str, Any]:
+    with anyio.fail_after(WAIT_S):
+        result = await client.call_tool("converse", arguments, progress_callback=prompted)
+    assert not result.is_error, result
+    structured: dict[str, Any] = result.structured_content
+    return structured
+
+
+async def until(room: Room, kind: EventType, count: int = 1) -> None:
+    with anyio.fail_after(WAIT_S):
+        while room.seen(kind) < count:
+            await anyio.sleep(0.01)
+
+
+def saying(room: Room, pcm: bytes) -> Callable[[], object]:
+    return lambda: room.microphone.say(pcm)
+
+
+async def test_what_the_user_says_comes_back_as_words(room: Room) -> None:
+    speech = said()
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(saying(room, speech)), message="Which port?")
+
+    assert (result["status"], result["response"]) == ("answered", "Port eight thousand, please.")
+    assert result["spoken"]["status"] == "completed"
+    assert result["stt_engine"] == room.endpoint.host
+    assert 0 < result["end_of_turn_ms"] < 5_000
+    assert heard_share(speech, room.heard[-1]) > 0.9
+    (spoken, heard) = exchanges(room.folder)
+    assert (spoken["type"], heard["type"], heard["text"]) == ("tts", "stt", "Port eight thousand, please.")
+
+
+async def test_the_microphone_is_closed_when_the_answer_is_there(room: Room) -> None:
+    async with Client(create_server(room.house())) as client:
+        await converse(client, Prompted(saying(room, said())), message="Which port?")
+        assert room.card.recorders() == set()
+    assert room.seen(EventType.RECORDING_START) == room.seen(EventType.RECORDING_END) == 1
+
+
+async def test_nobody_who_says_nothing_is_waited_for_until_the_longest_turn(room: Room) -> None:
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, message="Which port?")
+
+    assert (result["status"], result["response"]) == ("no_speech", None)
+    assert room.heard == []
+
+
+async def test_what_is_said_is_recorded_while_it_is_said(room: Room) -> None:
+    speech = said()
+    async with Client(create_server(room.house(save_audio=True))) as client:
+        result = await converse(client, Prompted(saying(room, speech)), message="Which port?")
+
+    path = Path(result["audio_path"])
+    assert path.name == "0002_stt.wav"
+    assert heard_share(speech, recorded(path)) > 0.9
+    (_, heard) = exchanges(room.folder)
+    assert heard["audio_file"].endswith("0002_stt.wav")
+
+
+async def test_a_turn_that_is_longer_than_the_call_goes_on_in_the_next_and_nothing_is_lost(room: Room) -> None:
+    speech = said(number=1, pause_s=0.5) + silence(0.4) + said(number=0, pause_s=0.5) + silence(0.4) + said(number=6)
+    house = room.house(call_limit_s=3)
+    async with Client(create_server(house)) as client:
+        first = await converse(client, Prompted(saying(room, speech)), message="Well?")
+        results = [first]
+        while results[-1]["status"] == "listening":
+            results.append(await converse(client))
+
+    assert len(results) >= 3, "over three calls"
+    assert results[-1]["response"] == "Port eight thousand, please."
+    assert heard_share(speech, room.heard[-1]) > 0.9
+    assert room.card.recorders() == set()
+
+
+async def test_a_message_that_comes_while_the_user_speaks_is_not_said(room: Room) -> None:
+    house = room.house(call_limit_s=3)
+    async with Client(create_server(house)) as client:
+        speech = said(number=1) + silence(0.3) + said(number=0)
+        first = await converse(client, Prompted(saying(room, speech)), message="Well?")
+        second = await converse(client, message="Something else.")
+
+    assert first["status"] == "listening"
+    assert (second["status"], second["spoken"]["status"]) == ("answered", "completed")
+    assert "not said" in second["note"]
+    assert "Something else." not in [line["text"] for line in exchanges(room.folder)]
+
+
+async def test_a_cancelled_call_closes_the_microphone(room: Room) -> None:
+    async with Client(create_server(room.house())) as client:
+        call = asyncio.ensure_future(converse(client, message="Well?"))
+        await until(room, EventType.RECORDING_START)
+        call.cancel()
+        await until(room, EventType.RECORDING_END)
+        assert room.card.recorders() == set()
+        assert (await converse(client, Prompted(saying(room, said())), message="Again?"))["status"] == "answered"
+
+
+async def test_an_answer_that_begins_with_the_chime_loses_nothing(room: Room) -> None:
+    speech = phrases(number=0)[0]
+    async with Client(create_server(room.house())) as client:
+        call = asyncio.ensure_future(converse(client, message="Well?"))
+        await until(room, EventType.RECORDING_START)
+        room.microphone.say(speech)
+        assert (await call)["status"] == "answered"
+
+    assert heard_share(speech, room.heard[-1]) > 0.9
+
+
+async def test_who_asks_for_it_hears_the_message_again(room: Room) -> None:
+    room.endpoint.hear_next("Sorry, what did you say?")
+    again = saying(room, said(number=3))
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(again, again), message="Which port?")
+
+    assert result["response"] == "Port eight thousand, please."
+    spoken = [line["text"] for line in exchanges(room.folder) if line["type"] == "tts"]
+    assert spoken == ["Which port?", "Which port?"]
+
+
+async def test_who_asks_for_time_gets_it(room: Room) -> None:
+    room.endpoint.hear_next("Wait a minute.")
+    speech = said(number=3) + silence(4.5) + said(number=0)
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(saying(room, speech)), message="Which port?")
+
+    assert "Port eight thousand, please." in result["response"]
+
+
+async def test_the_end_word_ends_the_turn_at_once(room: Room) -> None:
+    room.endpoint.always_hear("Port eight thousand. Over.")
+    house = room.house(end_word="over", silence_threshold_ms=10_000)
+    async with Client(create_server(house)) as client:
+        result = await converse(client, Prompted(saying(room, said())), message="Which port?")
+
+    assert result["response"] == "Port eight thousand"
+    assert result["end_of_turn_ms"] < 2_000
+
+
+async def test_a_transcription_that_fails_is_an_error_and_the_recording_is_kept(room: Room) -> None:
+    room.endpoint.always_hear(Behaviour.refusing(500, "out of memory"))
+    async with Client(create_server(room.house())) as client:
+        with anyio.fail_after(WAIT_S):
+            result = await client.call_tool(
+                "converse", {"message": "Which port?"}, progress_callback=Prompted(saying(room, said()))
+            )
+
+    assert result.is_error
+    assert "voice-mcp conversations retry" in result.content[0].text
+    (heard,) = [line for line in exchanges(room.folder) if line["type"] == "stt"]
+    assert heard["metadata"]["status"] == "failed"
+    assert heard_share(said(), recorded(room.folder / heard["audio_file"])) > 0.9
+
+
+async def test_where_nobody_turns_speech_into_words_the_answer_is_typed_and_says_why(room: Room) -> None:
+    async def type_it(context: Any, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"answer": "Typed."})
+
+    with refusing_port() as port:
+        house = room.house(stt_base_urls=(f"http://127.0.0.1:{port}/v1",))
+        async with Client(create_server(house), elicitation_callback=type_it) as client:
+            result = await converse(client, message="Which port?")
+
+    assert (result["status"], result["response"]) == ("answered", "Typed.")
+    assert "typed" in result["note"]
+    assert "connection refused" in result["note"]
+
+
+async def test_a_voice_without_words_is_listened_to_again_and_then_the_place_is_noisy(room: Room) -> None:
+    room.endpoint.always_hear("")
+    again = saying(room, said(number=3))
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(again, again, again), message="Which port?")
+
+    assert (result["status"], result["response"]) == ("no_speech", None)
+    assert "no words" in result["note"]
+
+
+async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
+    room.card.remove_microphone(room.microphone)
+    room.card.microphone(16_000, name="muted", noise=0)
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, message="Which port?")
+
+    assert result["status"] == "no_speech"
+    assert "muted" in result["note"]
