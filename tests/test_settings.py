@@ -223,6 +223,7 @@ BAD = [
     ("SILENCE_THRESHOLD_MS", "100", "a number from 200 up to 30000"),
     ("NO_SPEECH_TIMEOUT_S", "0.5", "a number from 1 up to 3600"),
     ("AUDIO_FEEDBACK", "maybe", "true or false"),
+    ("AUDIO_INPUT", "ear", "auto, sounddevice, miniaudio, file, null, none"),
     ("TTS_BASE_URLS", "localhost:8880", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://[half", "an http:// or https:// address"),
@@ -258,6 +259,8 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
+    takes_anything |= {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
+    takes_anything |= {"openai_api_key", "speech_server_token"}
     tried = {name.lower() for name, _, _ in BAD}
 
     assert set(Settings.model_fields) - takes_anything == tried
