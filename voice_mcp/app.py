@@ -10,13 +10,17 @@ from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
+from voice_mcp.core.conversing import Dialogue
+from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
+from voice_mcp.core.listening import Ears
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
+from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
@@ -92,9 +96,22 @@ class App:
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
         self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
+        self.dialogue = Dialogue(
+            self.speaker,
+            self.archive,
+            self.microphone,
+            self._ears,
+            Signals(self.link, enabled=settings.audio_feedback and settings.audio_output != "file"),
+        )
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
+            dialogue=self.dialogue,
+            turn_rules=TurnRules(
+                no_speech_s=settings.no_speech_timeout_s,
+                most_s=settings.default_listen_duration,
+                wait_s=settings.wait_s,
+            ),
             archive=self.archive,
             conversations=self.conversations,
             conversation_id=new_conversation_id(self.clock.utc()),
@@ -119,7 +136,7 @@ class App:
         """Silence, complete the records, let everything go."""
         if self._warm is not None:
             self._warm.cancel()
-        await self.speaker.aclose(GOODBYE_S)
+        await asyncio.gather(self.dialogue.aclose(GOODBYE_S), self.speaker.aclose(GOODBYE_S))
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
@@ -135,6 +152,22 @@ class App:
         self.link.kill()
         if self.microphone is not None:
             self.microphone.kill()
+
+    def _ears(self) -> Ears:
+        """What listening takes. Thread: any but the event loop's; loads numpy, and models where there are some."""
+        from voice_mcp.vad.silero import SileroDetector
+
+        settings = self.settings
+        turn_model = build_turn_model(settings, self.root)
+        if turn_model is not None:
+            turn_model.prepare()
+        return Ears(
+            detector=SileroDetector(),
+            transcriber=self.transcriber,
+            cues=build_cues(settings),
+            pauses=build_pauses(settings, settings.silence_threshold_ms / 1000),
+            turn_model=turn_model,
+        )
 
     async def _load(self) -> None:
         try:

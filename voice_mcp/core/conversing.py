@@ -23,7 +23,7 @@ from typing import Any
 from voice_mcp.core.chimes import Chime
 from voice_mcp.core.conversation import new_utterance_id
 from voice_mcp.core.cues import CueKind
-from voice_mcp.core.hearing import Hearing
+from voice_mcp.core.open_microphone import OpenMicrophone
 from voice_mcp.core.listening import Ears, Heard, Listening, Wishes
 from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker, Speech, Spoken
@@ -130,7 +130,7 @@ class Conversing:
         self.spoken: Spoken | None = None
         """How the message was said, once it was."""
         self._answer = _Answer()
-        self._opening: asyncio.Task[Hearing] | None = None
+        self._opening: asyncio.Task[OpenMicrophone] | None = None
         self._listening: Listening | None = None
         self._is_saying = self._stopping = False
         self._task = asyncio.create_task(self._converse(), name=f"conversing {conversation_id}")
@@ -241,7 +241,7 @@ class Conversing:
             await dialogue.signals.play(Chime.DONE if status is AnswerStatus.ANSWERED else Chime.FAILED)
         return status
 
-    async def _take_turns(self, hearing: Hearing, start: int) -> AnswerStatus | None:
+    async def _take_turns(self, hearing: OpenMicrophone, start: int) -> AnswerStatus | None:
         answer, wishes = self._answer, self._wishes
         while not self._stopping:
             heard = await self._take_turn(hearing, start, wishes)
@@ -256,7 +256,7 @@ class Conversing:
             if heard.cue.text:
                 answer.said.append(heard.cue.text)
             if heard.cue.kind is CueKind.WAIT:
-                wishes = replace(wishes, rules=replace(wishes.rules, no_speech_s=wishes.patience_s))
+                wishes = replace(wishes, rules=replace(wishes.rules, no_speech_s=wishes.rules.wait_s))
             elif heard.cue.text or answer.said or answer.noises == MOST_NOISES:
                 break
             else:
@@ -265,7 +265,7 @@ class Conversing:
             return AnswerStatus.INTERRUPTED
         return AnswerStatus.ANSWERED if answer.said else AnswerStatus.NO_SPEECH
 
-    async def _take_turn(self, hearing: Hearing, start: int, wishes: Wishes) -> Heard:
+    async def _take_turn(self, hearing: OpenMicrophone, start: int, wishes: Wishes) -> Heard:
         dialogue, answer = self._dialogue, self._answer
         trail = Trail(dialogue.archive, self.conversation_id, new_utterance_id())
         began = dialogue.archive.clock.utc()
@@ -302,7 +302,7 @@ class Conversing:
         if self._opening is None and total_s is not None and total_s - position_s <= OPEN_AHEAD_S:
             self._opening = asyncio.create_task(self._dialogue.open_microphone(), name="microphone")
 
-    async def _open(self) -> Hearing:
+    async def _open(self) -> OpenMicrophone:
         if self._opening is None:
             self._opening = asyncio.create_task(self._dialogue.open_microphone(), name="microphone")
         return await asyncio.shield(self._opening)
@@ -427,14 +427,14 @@ class Dialogue:
         if self._microphone is not None:
             await asyncio.gather(self.ears(), self._microphone.prepare())
 
-    async def open_microphone(self) -> Hearing:
+    async def open_microphone(self) -> OpenMicrophone:
         """Open the microphone.
 
         Raises:
             MicrophoneUnavailable: There is none that can be opened.
         """
         assert self._microphone is not None
-        return await Hearing.begin(self._microphone)
+        return await OpenMicrophone.begin(self._microphone)
 
     async def aclose(self, timeout_s: float) -> None:
         """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest."""

@@ -27,7 +27,7 @@ from voice_mcp.core.endpointing import (
     TurnEnded,
     TurnRules,
 )
-from voice_mcp.core.hearing import Hearing
+from voice_mcp.core.open_microphone import OpenMicrophone
 from voice_mcp.core.pauses import Pauses
 from voice_mcp.core.recorder import Recorder
 from voice_mcp.core.transcribing import Transcriber
@@ -66,8 +66,6 @@ class Wishes:
     """What a call asks of the listening."""
 
     rules: TurnRules = TurnRules()
-    patience_s: float = 60.0
-    """How long somebody who said "wait" may be silent."""
     by_hand: bool = False
     """Whether the user ends the turn by a key."""
 
@@ -113,7 +111,7 @@ class Listening:
 
     Args:
         ears: With what.
-        hearing: From where.
+        microphone: From where.
         archive: Where records go.
         trail: Told what happens.
         start: The number of the frame on the tape from which on it is judged.
@@ -124,7 +122,7 @@ class Listening:
     def __init__(
         self,
         ears: Ears,
-        hearing: Hearing,
+        microphone: OpenMicrophone,
         archive: Archive,
         trail: Trail,
         *,
@@ -133,7 +131,7 @@ class Listening:
         tell: Tell,
     ) -> None:
         self._ears = ears
-        self._hearing = hearing
+        self._microphone = microphone
         self._archive = archive
         self._trail = trail
         self._start = start
@@ -152,7 +150,7 @@ class Listening:
         self._judge: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._stopped = False
-        hearing.tape.mark(start)
+        microphone.tape.mark(start)
         ears.detector.reset()
         self._task = asyncio.create_task(self._listen(), name=f"listening {trail.utterance_id}")
 
@@ -189,7 +187,7 @@ class Listening:
             problem = await self._follow_to_the_end()
             return await self._conclude(problem)
         finally:
-            self._hearing.tape.unmark()
+            self._microphone.tape.unmark()
             await self._void_guesses()
 
     async def _follow_to_the_end(self) -> VoiceError | None:
@@ -212,7 +210,7 @@ class Listening:
         return None
 
     async def _follow(self) -> None:
-        while frames := await self._hearing.after(self._cursor):
+        while frames := await self._microphone.after(self._cursor):
             self._cursor += LISTENING_FORMAT.frames(len(frames))
             if self._recorder is not None:
                 self._recorder.add(frames)
@@ -254,7 +252,7 @@ class Listening:
     def _record(self) -> None:
         assert self._kept_from is not None
         self._recorder = Recorder(self._archive, self._trail.conversation_id)
-        self._recorder.add(self._hearing.tape.read(self._kept_from, self._cursor))
+        self._recorder.add(self._microphone.tape.read(self._kept_from, self._cursor))
 
     def _frame(self, at_s: float) -> int:
         return self._start + LISTENING_FORMAT.frames_in(at_s)
@@ -271,7 +269,7 @@ class Listening:
 
     async def _ask_the_model(self, model: TurnModel, paused: SpeechPaused) -> None:
         assert self._kept_from is not None
-        turn = self._hearing.tape.read(self._kept_from, self._cursor)
+        turn = self._microphone.tape.read(self._kept_from, self._cursor)
         try:
             completeness = await asyncio.to_thread(model.completeness, turn)
         except VoiceError as exc:
@@ -302,7 +300,7 @@ class Listening:
         assert self._kept_from is not None
         start, end = self._kept_from, self._end + LISTENING_FORMAT.frames_in(AFTER_SPEECH_S)
         return await self._ears.transcriber.transcribe(
-            self._hearing.tape.read(start, end), self._trail, spans=self._spans(start)
+            self._microphone.tape.read(start, end), self._trail, spans=self._spans(start)
         )
 
     def _spans(self, start: int) -> list[SpeechSpan]:
@@ -328,7 +326,7 @@ class Listening:
         listen_s = LISTENING_FORMAT.seconds(self._cursor - self._start)
         if self._kept_from is None:
             return Heard(listen_s=listen_s)
-        delay_ms = (self._archive.clock.now() - self._hearing.tape.moment(self._end)) * 1000
+        delay_ms = (self._archive.clock.now() - self._microphone.tape.moment(self._end)) * 1000
         transcript: Transcript | None = None
         if not self._stopped:
             try:

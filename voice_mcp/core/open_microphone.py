@@ -19,8 +19,8 @@ Clean = Callable[[CapturedSound], bytes]
 """Told what was heard; gives as many frames, without what is not the user's voice."""
 
 
-class Hearing:
-    """One opening of the microphone. Made by ``Hearing.begin``; close it in any case.
+class OpenMicrophone:
+    """One opening of the microphone. Made by ``OpenMicrophone.begin``; close it in any case.
 
     Args:
         capture: The open microphone.
@@ -34,10 +34,10 @@ class Hearing:
         self._more = asyncio.Condition()
         self._ended = False
         self._problem: VoiceError | None = None
-        self._reader = asyncio.create_task(self._read(), name="hearing")
+        self._reader = asyncio.create_task(self._read(), name="open-microphone")
 
     @classmethod
-    async def begin(cls, microphone: Microphone, clean: Clean | None = None) -> Hearing:
+    async def begin(cls, microphone: Microphone, clean: Clean | None = None) -> OpenMicrophone:
         """Open the microphone.
 
         Raises:
