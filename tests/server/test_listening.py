@@ -20,6 +20,7 @@ from tests.support.microphone import VirtualMicrophone
 from tests.support.ports import refusing_port
 from tests.support.pulse import PulseCard
 from tests.support.spoken import heard_share, phrases, recorded, said, silence
+from tests.support.waiting import eventually_async
 from voice_mcp.app import App
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
@@ -92,10 +93,8 @@ async def converse(client: Client, prompted: Prompted | None = None, **arguments
     return structured
 
 
-async def until(room: Room, kind: EventType, count: int = 1) -> None:
-    with anyio.fail_after(WAIT_S):
-        while room.seen(kind) < count:
-            await anyio.sleep(0.01)
+async def until(room: Room, kind: EventType) -> None:
+    await eventually_async(lambda: room.seen(kind) > 0, WAIT_S, kind.value)
 
 
 def saying(room: Room, pcm: bytes) -> Callable[[], object]:
@@ -163,11 +162,13 @@ async def test_a_message_that_comes_while_the_user_speaks_is_not_said(room: Room
     async with Client(create_server(house)) as client:
         speech = said(number=1) + silence(0.3) + said(number=0)
         first = await converse(client, Prompted(saying(room, speech)), message="Well?")
-        second = await converse(client, message="Something else.")
+        results = [first, await converse(client, message="Something else.")]
+        while results[-1]["status"] == "listening":
+            results.append(await converse(client))
 
     assert first["status"] == "listening"
-    assert (second["status"], second["spoken"]["status"]) == ("answered", "completed")
-    assert "not said" in second["note"]
+    assert "not said" in results[1]["note"]
+    assert (results[-1]["status"], results[-1]["spoken"]["status"]) == ("answered", "completed")
     assert "Something else." not in [line["text"] for line in exchanges(room.folder)]
 
 
@@ -218,7 +219,7 @@ async def test_the_end_word_ends_the_turn_at_once(room: Room) -> None:
     async with Client(create_server(house)) as client:
         result = await converse(client, Prompted(saying(room, said())), message="Which port?")
 
-    assert result["response"] == "Port eight thousand"
+    assert result["response"] == "Port eight thousand."
     assert result["end_of_turn_ms"] < 2_000
 
 
@@ -231,7 +232,7 @@ async def test_a_transcription_that_fails_is_an_error_and_the_recording_is_kept(
             )
 
     assert result.is_error
-    assert "voice-mcp conversations retry" in result.content[0].text
+    assert "voice-mcp conversations retry" in str(result.content)
     (heard,) = [line for line in exchanges(room.folder) if line["type"] == "stt"]
     assert heard["metadata"]["status"] == "failed"
     assert heard_share(said(), recorded(room.folder / heard["audio_file"])) > 0.9
