@@ -10,7 +10,7 @@ from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
-from voice_mcp.core.conversing import Dialogue
+from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.listening import Ears
@@ -101,6 +101,7 @@ class App:
             self.archive,
             self.microphone,
             self._ears,
+            self.barge_in,
             Signals(self.link, enabled=settings.audio_feedback and settings.audio_output != "file"),
         )
         self.session = Session(

@@ -96,6 +96,16 @@ class Heard:
         """Whether nobody spoke."""
         return self.speech_s == 0
 
+    @property
+    def has_words(self) -> bool:
+        """Whether somebody said something, even if nobody could understand it."""
+        return self.problem is not None or (self.transcript is not None and bool(self.transcript.text))
+
+    @property
+    def is_worth_recording(self) -> bool:
+        """Whether there is anything to tell of."""
+        return self.has_words or self.audio_path is not None
+
 
 @dataclass(slots=True)
 class _Stretch:

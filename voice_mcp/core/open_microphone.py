@@ -13,10 +13,10 @@ from collections.abc import Callable
 from voice_mcp.core.tape import Tape
 from voice_mcp.errors import VoiceError
 from voice_mcp.protocols import Capture, Microphone
-from voice_mcp.types import CaptureCondition, CapturedSound
+from voice_mcp.types import LISTENING_FORMAT, CaptureCondition, CapturedSound
 
-Clean = Callable[[CapturedSound], bytes]
-"""Told what was heard; gives as many frames, without what is not the user's voice."""
+Clean = Callable[[CapturedSound], CapturedSound]
+"""Takes what was heard; gives as many frames, without what is not the user's voice."""
 
 
 class OpenMicrophone:
@@ -50,6 +50,11 @@ class OpenMicrophone:
         """How the microphone is doing."""
         return self._capture.condition
 
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound it has heard."""
+        return LISTENING_FORMAT.seconds(self.tape.end)
+
     async def after(self, frame: int) -> bytes:
         """What comes from frame number ``frame`` on; waits until there is something, and is empty at the end.
 
@@ -74,9 +79,7 @@ class OpenMicrophone:
     async def _read(self) -> None:
         try:
             async for sound in self._capture:
-                if self._clean is not None:
-                    sound = CapturedSound(self._clean(sound), sound.at_s)
-                self.tape.add(sound)
+                self.tape.add(self._clean(sound) if self._clean is not None else sound)
                 async with self._more:
                     self._more.notify_all()
         except VoiceError as exc:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.casting import Manner
-from voice_mcp.core.conversing import Dialogue
+from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.listening import Wishes
 from voice_mcp.core.script import Script

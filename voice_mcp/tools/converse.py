@@ -10,8 +10,10 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field
 
+from voice_mcp.core.answer import AnswerStatus, Outcome
 from voice_mcp.core.casting import Manner
-from voice_mcp.core.conversing import AnswerStatus, Conversing, Outcome, Relay
+from voice_mcp.core.conversing import Conversing
+from voice_mcp.core.relay import Relay
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speech, Spoken
 from voice_mcp.errors import InvalidInput, ListeningUnavailable, VoiceError
@@ -143,7 +145,7 @@ class _Turn:
             session.questions.ask(call.conversation_id, self._message)
         wishes = session.wishes(self._listen_min_s, self._listen_max_s)
         return session.dialogue.start(
-            call.conversation_id, wishes, relay, message=self._message, speech=speech, again=say
+            call.conversation_id, wishes, relay, message=self._message, speech=speech, say=say
         )
 
     async def _attend(self, conversing: Conversing, *notes: str) -> ToolResult:

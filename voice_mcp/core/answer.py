@@ -1,0 +1,79 @@
+"""The user's answer as it is put together, turn by turn, and what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from voice_mcp.core.listening import Heard
+from voice_mcp.core.speaking import Spoken
+from voice_mcp.types import Transcript
+
+
+class AnswerStatus(StrEnum):
+    """How it ended."""
+
+    ANSWERED = "answered"
+    NO_SPEECH = "no_speech"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a message and its answer came to."""
+
+    status: AnswerStatus
+    spoken: Spoken | None = None
+    response: str | None = None
+    transcript: Transcript | None = None
+    """Of the last turn; who understood it, and in which language."""
+    listen_s: float = 0.0
+    """Seconds the user was listened to."""
+    end_of_turn_ms: float | None = None
+    """Milliseconds from the last word to the decision that it was the last."""
+    audio_path: Path | None = None
+    """The recording of the last turn, if one is kept."""
+    notes: tuple[str, ...] = ()
+    is_noisy: bool = False
+    """Whether there was a voice, and no words: typing may do."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What has been said so far."""
+
+    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    noises: int = 0
+    """How often there was a voice without a word."""
+    listen_s: float = 0.0
+    _last: Heard = field(default_factory=Heard)
+
+    @property
+    def status(self) -> AnswerStatus:
+        """How it ended, if it ends now."""
+        return AnswerStatus.ANSWERED if self.said else AnswerStatus.NO_SPEECH
+
+    def add(self, heard: Heard) -> None:
+        """A turn is over."""
+        self.listen_s += heard.listen_s
+        if not heard.is_silence:
+            self._last = heard
+        if heard.recording_problem is not None:
+            self.notes.append(heard.recording_problem)
+
+    def outcome(self, status: AnswerStatus, spoken: Spoken | None) -> Outcome:
+        """What it came to."""
+        last = self._last
+        return Outcome(
+            status,
+            spoken,
+            response=" ".join(self.said) or None,
+            transcript=last.transcript,
+            listen_s=round(self.listen_s, 3),
+            end_of_turn_ms=last.end_of_turn_ms,
+            audio_path=last.audio_path,
+            notes=tuple(self.notes),
+            is_noisy=self.noises > 0 and not self.said,
+        )

@@ -1,0 +1,176 @@
+"""Who asks and who is answered: every ``Conversing`` of this house, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from voice_mcp.core.barge_in import BargeIn
+from voice_mcp.core.conversing import Conversing, Say
+from voice_mcp.core.listening import Ears, Heard, Wishes
+from voice_mcp.core.open_microphone import Clean, OpenMicrophone
+from voice_mcp.core.relay import Relay
+from voice_mcp.core.signals import Signals
+from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.utterance import Archive, Trail
+from voice_mcp.errors import ListeningUnavailable
+from voice_mcp.protocols import Microphone
+from voice_mcp.storage.conversation_log import Exchange
+from voice_mcp.types import LISTENING_FORMAT
+
+
+class Dialogue:
+    """Everything that is asked and answered goes through here.
+
+    Args:
+        speaker: Who speaks.
+        archive: Where records go.
+        microphone: Where answers come from; None when nobody is to be listened to.
+        make_ears: Makes what listening takes. Called once, in a thread, for it loads libraries.
+        make_barge_in: Makes what listens while the agent speaks, or None; in a thread likewise.
+        signals: Plays chimes.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        archive: Archive,
+        microphone: Microphone | None,
+        make_ears: Callable[[], Ears],
+        make_barge_in: Callable[[], BargeIn | None],
+        signals: Signals,
+    ) -> None:
+        self.speaker = speaker
+        self.archive = archive
+        self.signals = signals
+        self._microphone = microphone
+        self._make_ears = make_ears
+        self._make_barge_in = make_barge_in
+        self._ears: asyncio.Task[Ears] | None = None
+        self._running: dict[str, Conversing] = {}
+
+    @property
+    def running(self) -> tuple[Conversing, ...]:
+        """What is under way, or waits to be fetched."""
+        return tuple(self._running.values())
+
+    def start(
+        self,
+        conversation_id: str,
+        wishes: Wishes,
+        relay: Relay,
+        *,
+        say: Say,
+        message: str | None = None,
+        speech: Speech | None = None,
+    ) -> Conversing:
+        """Begin with a message, if there is one, and its answer; see ``Conversing``."""
+        conversing = Conversing(self, conversation_id, wishes, relay, message=message, speech=speech, say=say)
+        self._running[conversation_id] = conversing
+        return conversing
+
+    def pending(self, conversation_id: str) -> Conversing | None:
+        """What goes on in a conversation, or has ended and was not fetched."""
+        return self._running.get(conversation_id)
+
+    def fetched(self, conversing: Conversing) -> None:
+        """Its outcome has reached the agent."""
+        if self._running.get(conversing.conversation_id) is conversing:
+            del self._running[conversing.conversation_id]
+
+    async def aclose(self, timeout_s: float) -> None:
+        """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest."""
+        for conversing in self.running:
+            conversing.stop()
+        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.running]
+        if endings:
+            await asyncio.wait(endings, timeout=timeout_s)
+
+    # --- what listening takes ----------------------------------------------------------------------------------
+
+    async def see_if_anybody_listens(self) -> None:
+        """See that an answer could be heard and understood, as far as that can be seen without listening.
+
+        Raises:
+            ListeningUnavailable: It could not.
+        """
+        if self._microphone is None:
+            raise ListeningUnavailable("No microphone is to be used (VOICEMODE_AUDIO_INPUT=none).")
+        await (await self.ears()).transcriber.see_if_anybody_listens()
+
+    async def ears(self) -> Ears:
+        """What listening takes, made at the first call."""
+        if self._ears is None:
+            self._ears = asyncio.create_task(asyncio.to_thread(self._make_ears), name="ears")
+        return await asyncio.shield(self._ears)
+
+    async def barge_in(self) -> BargeIn | None:
+        """Whoever listens while the agent speaks, for one message and its answer; None when nobody is to.
+
+        Raises:
+            ListeningUnavailable: The agent would interrupt itself.
+        """
+        return await asyncio.to_thread(self._make_barge_in) if self._microphone is not None else None
+
+    async def prepare(self) -> None:
+        """Load what listening takes, without opening the microphone."""
+        if self._microphone is not None:
+            await asyncio.gather(self.ears(), self._microphone.prepare())
+
+    async def open_microphone(self, clean: Clean | None) -> OpenMicrophone:
+        """Open the microphone.
+
+        Args:
+            clean: What everything goes through that it hears.
+
+        Raises:
+            MicrophoneUnavailable: There is none that can be opened.
+        """
+        if self._microphone is None:
+            raise ListeningUnavailable("No microphone is to be used (VOICEMODE_AUDIO_INPUT=none).")
+        return await OpenMicrophone.begin(self._microphone, clean)
+
+    # --- records -----------------------------------------------------------------------------------------------
+
+    def put_on_record(self, heard: Heard, trail: Trail, began: datetime) -> None:
+        """Write what was heard into the conversation log, and beside its audio where that is to be kept."""
+        archive, transcript = self.archive, heard.transcript
+        text = transcript.text if transcript is not None else ""
+        if archive.keeps_transcripts and text and heard.audio_path is not None:
+            archive.recordings.save_transcript(heard.audio_path, text)
+        elif archive.keeps_transcripts and text:
+            archive.recordings.save_transcript_alone(trail.conversation_id, "stt", text)
+        if archive.conversations is None:
+            return
+        archive.conversations.append(
+            Exchange(
+                timestamp=began,
+                conversation_id=trail.conversation_id,
+                utterance_id=trail.utterance_id or "",
+                type="stt",
+                text=text,
+                audio_file=archive.root.relative(heard.audio_path) if heard.audio_path is not None else None,
+                duration_ms=round(heard.recorded_s * 1000),
+                project_path=archive.project_path,
+                metadata=_metadata(heard),
+            )
+        )
+
+
+def _metadata(heard: Heard) -> dict[str, Any]:
+    transcript = heard.transcript
+    metadata: dict[str, Any] = {
+        "status": "failed" if heard.problem is not None else "heard" if transcript is not None else "interrupted",
+        "engine": transcript.engine if transcript is not None else None,
+        "model": transcript.model if transcript is not None else None,
+        "language": transcript.language if transcript is not None else None,
+        "end_of_turn_ms": heard.end_of_turn_ms,
+        "listen_s": round(heard.listen_s, 3),
+        "rate_hz": LISTENING_FORMAT.rate_hz,
+        "channels": LISTENING_FORMAT.channels,
+    }
+    if heard.problem is not None:
+        metadata["error"] = heard.problem.message
+    return metadata
