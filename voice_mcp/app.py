@@ -93,6 +93,7 @@ class App:
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
+            transcriber=self.transcriber,
             archive=self.archive,
             conversations=self.conversations,
             conversation_id=new_conversation_id(self.clock.utc()),

@@ -10,6 +10,7 @@ from voice_mcp.clock import Clock
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed
 from voice_mcp.protocols import ProgressListener
@@ -48,6 +49,7 @@ class Session:
 
     clock: Clock
     speaker: Speaker
+    transcriber: Transcriber
     archive: Archive
     conversations: ConversationLog
     """To read; whether it is written is the archive's business."""
