@@ -148,6 +148,23 @@ def test_keys_keep_their_places_and_may_be_empty(sources: Sources) -> None:
     assert [key.get_secret_value() for key in sources.settings().tts_api_keys] == ["first", "", "third"]
 
 
+@pytest.mark.parametrize(
+    ("given_language", "language"), [("auto", None), ("AUTO", None), ("de", "de"), ("EN-us", "en"), ("haw", "haw")]
+)
+def test_a_language_is_a_code_without_a_region(sources: Sources, given_language: str, language: str | None) -> None:
+    sources.env(STT_LANGUAGE=given_language)
+
+    assert sources.settings().stt_language == language
+
+
+def test_an_address_with_a_password_names_the_setting_for_keys(sources: Sources) -> None:
+    sources.env(STT_BASE_URLS=f"https://me:{SECRET}@one.example/v1")
+    with pytest.raises(SettingsError, match="VOICEMODE_STT_API_KEYS") as refused:
+        sources.load()
+
+    assert SECRET not in refused.value.advice
+
+
 def test_a_tilde_is_the_home_folder(sources: Sources) -> None:
     sources.env(BASE_DIR="~/voices", EVENT_LOG_DIR="~/events")
     settings = sources.settings()
@@ -337,19 +354,31 @@ def given(sources: Sources, name: str, place: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("urls", "keys"), [("project", "home"), ("project", "environment"), ("home", "project"), ("environment", "project")]
 )
-def test_keys_from_elsewhere_are_not_paired_with_a_projects_urls(sources: Sources, urls: str, keys: str) -> None:
-    given(sources, "TTS_BASE_URLS", urls, EVIL)
-    given(sources, "TTS_API_KEYS", keys, SECRET)
+@pytest.mark.parametrize("part", ["TTS", "STT"])
+def test_keys_from_elsewhere_are_not_paired_with_a_projects_urls(
+    sources: Sources, part: str, urls: str, keys: str
+) -> None:
+    given(sources, f"{part}_BASE_URLS", urls, EVIL)
+    given(sources, f"{part}_API_KEYS", keys, SECRET)
     loaded = sources.load()
     places = {"project": str(sources.project), "home": str(sources.home), "environment": "environment"}
 
-    assert loaded.settings.tts_base_urls == (EVIL,)
-    assert loaded.settings.tts_api_keys == ()
+    assert getattr(loaded.settings, f"{part.lower()}_base_urls") == (EVIL,)
+    assert getattr(loaded.settings, f"{part.lower()}_api_keys") == ()
     (warning,) = loaded.warnings
-    assert f"VOICEMODE_TTS_API_KEYS ({places[keys]})" in warning
-    assert f"VOICEMODE_TTS_BASE_URLS ({places[urls]})" in warning
+    assert f"VOICEMODE_{part}_API_KEYS ({places[keys]})" in warning
+    assert f"VOICEMODE_{part}_BASE_URLS ({places[urls]})" in warning
     assert SECRET not in warning
-    assert sources.origin("TTS_API_KEYS") == ("(set)", places[keys])
+    assert sources.origin(f"{part}_API_KEYS") == ("(set)", places[keys])
+
+
+def test_keys_for_speaking_are_kept_where_those_for_listening_are_not(sources: Sources) -> None:
+    sources.env(TTS_API_KEYS=SECRET, STT_API_KEYS=SECRET)
+    given(sources, "STT_BASE_URLS", "project", EVIL)
+    settings = sources.settings()
+
+    assert [key.get_secret_value() for key in settings.tts_api_keys] == [SECRET]
+    assert settings.stt_api_keys == ()
 
 
 @pytest.mark.parametrize(

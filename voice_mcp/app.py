@@ -113,6 +113,7 @@ class App:
                 most_s=settings.default_listen_duration,
                 wait_s=settings.wait_s,
             ),
+            transcriber=self.transcriber,
             archive=self.archive,
             conversations=self.conversations,
             conversation_id=new_conversation_id(self.clock.utc()),

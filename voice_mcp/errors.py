@@ -196,11 +196,18 @@ class EngineBusy(EngineError):
 
 
 class EngineStalled(EngineError):
-    """The engine began to answer and stopped in the middle."""
+    """The engine began to answer and stopped in the middle.
+
+    ``broke_off`` says that the connection ended there, and was not merely silent.
+    """
 
     code = "engine_stalled"
     hint = "Try again; if it happens often, raise VOICEMODE_STREAM_STALL_TIMEOUT."
     retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, broke_off: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.broke_off = broke_off
 
 
 class AllEnginesFailed(EngineError):

@@ -151,8 +151,11 @@ def _add_resources(server: MCPServer[House], house: House) -> None:
 
     @server.resource("voice://status", title="Status", mime_type="application/json")
     async def status() -> str:
-        """Who can speak, who is resting and why, who speaks now and who waits, where records go."""
-        return _as_json(status_record(session.speaker, session.conversation_id, audio_process=house.audio_process_id))
+        """Who can speak and listen, who rests and why, who speaks now and who waits, where records go."""
+        record = status_record(
+            session.speaker, session.transcriber, session.conversation_id, audio_process=house.audio_process_id
+        )
+        return _as_json(record)
 
     @server.resource("voice://conversations/{id}", title="Conversation", mime_type="application/json")
     async def conversation(id: str) -> str:

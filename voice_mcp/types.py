@@ -232,3 +232,5 @@ class Transcript:
     """ISO 639-1 code, when the engine says or was told."""
     parts: tuple[TranscriptPart, ...] = ()
     """All of ``text`` in stretches, for engines that say when what was said."""
+    note: str = ""
+    """What the user should know: who was asked in vain before."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import voice_mcp, voice_mcp_after, voice_mcp_without
+from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.pulse import PulseCard
 
@@ -36,7 +37,7 @@ def test_a_healthy_machine_passes(tmp_path: Path) -> None:
     names = [entry["name"] for entry in report["checks"]]
     assert names == [
         *("voice-mcp", "settings", "data folder", "sound out", "PortAudio", "miniaudio", "codecs", "espeak"),
-        "endpoints",
+        *("endpoints", "recogniser", "recogniser"),
     ]
     assert all(entry.keys() == {"name", "state", "detail", "hint"} for entry in report["checks"])
     assert {entry["state"] for entry in report["checks"]} <= {"ok", "warning"}
@@ -116,6 +117,52 @@ def test_openai_is_not_asked_without_a_key_or_offline(tmp_path: Path) -> None:
     assert (without_key["state"], without_key["hint"]) == ("warning", "Set OPENAI_API_KEY.")
     offline = {**settings, "OPENAI_API_KEY": KEY, "VOICEMODE_OFFLINE": "true"}
     assert "OFFLINE" in check(examined(tmp_path / "data", exit_code=0, **offline), "endpoint")["detail"]
+
+
+def recognisers(base_dir: Path, **settings: str) -> list[dict[str, Any]]:
+    """What is found of those who listen; speaking works whatever it is."""
+    report = examined(base_dir, exit_code=0, **settings)
+    found = [entry for entry in report["checks"] if entry["name"] == "recogniser"]
+    assert "broken" not in [entry["state"] for entry in found]
+    return found
+
+
+def test_every_recogniser_has_a_line_that_tells_of_its_key(tmp_path: Path, dead_endpoint: str) -> None:
+    with SpeechEndpoint(api_key=KEY) as endpoint:
+        urls = f"{endpoint.base_url},{dead_endpoint},https://api.openai.com/v1"
+        settings = {"VOICEMODE_STT_BASE_URLS": urls, "VOICEMODE_STT_API_KEYS": KEY}
+        listening, dead, openai = recognisers(tmp_path / "data", **settings)
+        assert endpoint.transcriptions == []
+    assert (listening["state"], listening["detail"]) == ("ok", f"{endpoint.host} answers, with a key")
+    assert (dead["state"], "VOICEMODE_STT_BASE_URLS" in dead["hint"]) == ("warning", True)
+    assert (openai["state"], openai["hint"]) == ("warning", "Set OPENAI_API_KEY.")
+
+
+def test_a_recogniser_that_refuses_the_key_is_a_warning_that_names_its_setting(tmp_path: Path) -> None:
+    with SpeechEndpoint(api_key="another") as endpoint:
+        settings = {"VOICEMODE_STT_BASE_URLS": endpoint.base_url, "VOICEMODE_STT_API_KEYS": KEY}
+        (found,) = recognisers(tmp_path / "data", **settings)
+    assert found["state"] == "warning"
+    assert "VOICEMODE_STT_API_KEYS" in found["hint"]
+
+
+def test_a_recogniser_that_lists_no_models_is_fine(tmp_path: Path) -> None:
+    with SpeechEndpoint(listing=Behaviour.web_page(404)) as endpoint:
+        (found,) = recognisers(tmp_path / "data", VOICEMODE_STT_BASE_URLS=endpoint.base_url)
+    assert (found["state"], "/v1" in found["hint"]) == ("ok", True)
+
+
+def test_where_nobody_can_listen_it_is_said_and_where_nobody_is_to_it_is_fine(tmp_path: Path) -> None:
+    openai = {
+        "VOICEMODE_STT_BASE_URLS": "https://api.openai.com/v1",
+        "OPENAI_API_KEY": KEY,
+        "VOICEMODE_OFFLINE": "true",
+    }
+    left_alone, nobody = recognisers(tmp_path / "data", **openai)
+    assert "OFFLINE" in left_alone["detail"]
+    assert (nobody["state"], nobody["detail"]) == ("warning", "Nobody can turn speech into words.")
+    (unwanted,) = recognisers(tmp_path / "data", VOICEMODE_STT_ENGINE="none")
+    assert (unwanted["state"], "VOICEMODE_STT_ENGINE=none" in unwanted["detail"]) == ("ok", True)
 
 
 def test_a_format_recordings_cannot_be_written_in_is_broken_and_the_rest_is_looked_at(tmp_path: Path) -> None:

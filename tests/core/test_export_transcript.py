@@ -74,3 +74,13 @@ def test_the_document_holds_every_field_of_the_log() -> None:
     (line,) = document["exchanges"]
     assert datetime.fromisoformat(line["timestamp"]) == NOON
     assert (line["text"], line["type"], line["metadata"]["ttfa_ms"]) == ("Hello.", "tts", 91.5)
+
+
+def test_what_could_not_be_transcribed_says_so_and_why() -> None:
+    text = conversation_markdown("talk_1", [said("", "stt", status="failed", error="It was away.")], UTC)
+    assert text.endswith("## 12:00:05 · You\n\n> (nothing)\n\nIt could not be transcribed (It was away).\n")
+
+
+def test_what_was_understood_has_its_words_alone() -> None:
+    text = conversation_markdown("talk_1", [said("Yes.", "stt", status="completed", retried=True)], UTC)
+    assert text.endswith("## 12:00:05 · You\n\n> Yes.\n")

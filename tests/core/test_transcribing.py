@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import make_house
 from tests.support.ports import refusing_port
+from tests.test_docs import DOCS, rows
 from voice_mcp.clock import ManualClock
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.transcribing import Transcriber
@@ -36,10 +38,12 @@ DEAD, LIVE = Behaviour.refusing(503, "Loading."), "Yes, please."
 class Desk:
     """A transcriber over some endpoints, its clock, and what was told."""
 
-    def __init__(self, folder: Path, base_urls: tuple[str, ...], hints: RecognitionHints) -> None:
+    def __init__(self, folder: Path, base_urls: tuple[str, ...], hints: RecognitionHints, stall_s: float) -> None:
         self.clock = ManualClock(start_s=1000.0)
         self.told = EventRecorder()
-        self.recognizers = [OpenAIRecognizer(Endpoint(url, part="STT"), stall_s=2.0, pack=as_wav) for url in base_urls]
+        self.recognizers = [
+            OpenAIRecognizer(Endpoint(url, part="STT"), stall_s=stall_s, pack=as_wav) for url in base_urls
+        ]
         roster: Roster[SpeechRecognizer] = Roster(self.recognizers, self.clock)
         self.transcriber = Transcriber(roster, hints)
         self._archive = make_house(folder, clock=self.clock, events=self.told).archive
@@ -58,10 +62,14 @@ class Desk:
 
 @asynccontextmanager
 async def desk_for(
-    folder: Path, *endpoints: SpeechEndpoint | str, language: str | None = None, prompt: str | None = None
+    folder: Path,
+    *endpoints: SpeechEndpoint | str,
+    language: str | None = None,
+    prompt: str | None = None,
+    stall_s: float = 2.0,
 ) -> AsyncIterator[Desk]:
     urls = tuple(each if isinstance(each, str) else each.base_url for each in endpoints)
-    desk = Desk(folder, urls, RecognitionHints(language, prompt))
+    desk = Desk(folder, urls, RecognitionHints(language, prompt), stall_s)
     async with AsyncExitStack() as stack:
         for recognizer in desk.recognizers:
             stack.push_async_callback(recognizer.aclose)
@@ -83,18 +91,38 @@ def second() -> Any:
 async def test_the_first_recogniser_is_asked_and_the_log_told(tmp_path: Path, first: SpeechEndpoint) -> None:
     async with desk_for(tmp_path, first, language="en", prompt="voice-mcp") as desk:
         transcript = await desk.hear([SpeechSpan(0.1, 0.4)])
-    assert transcript.text == "First."
+    assert (transcript.text, transcript.note) == ("First.", "")
     assert desk.names() == ["STT_START", "STT_COMPLETE"]
     assert desk.data(EventType.STT_START) == [{"sound_s": 0.5, "speech_s": 0.3}]
     (done,) = desk.data(EventType.STT_COMPLETE)
-    assert done | {"duration_ms": 0} == {
+    assert done | {"took_ms": 0} == {
         "engine": first.host,
         "model": "tts-1",
         "language": "en",
         "chars": 6,
-        "duration_ms": 0,
+        "took_ms": 0,
     }
     assert first.transcriptions[0].upload.fields["prompt"] == "voice-mcp"
+
+
+async def test_events_carry_the_data_that_is_written_down(
+    tmp_path: Path, first: SpeechEndpoint, second: SpeechEndpoint
+) -> None:
+    first.always_hear(DEAD)
+    second.hear_next("Second.", "", DEAD)
+    async with desk_for(tmp_path, first, second) as desk:
+        await desk.hear()
+        await desk.hear()
+        await desk.hear([])
+        desk.clock.advance(31)
+        with pytest.raises(AllRecognizersFailed):
+            await desk.hear()
+    assert {name for name in desk.names() if name.startswith("STT")} == {
+        *("STT_START", "STT_COMPLETE", "STT_NO_SPEECH", "STT_ERROR"),
+    }
+    explained = rows(DOCS / "events.md")
+    for event in desk.told.events:
+        assert event.data.keys() <= set(re.findall(r"`(\w+)`", explained[event.event_type][1])), event.event_type
 
 
 async def test_no_word_that_was_said_is_in_an_event(tmp_path: Path, first: SpeechEndpoint) -> None:
@@ -111,6 +139,7 @@ async def test_the_next_recogniser_is_asked_when_one_cannot(
     async with desk_for(tmp_path, first, second) as desk:
         transcript = await desk.hear()
         assert (transcript.text, transcript.engine) == ("Second.", second.host)
+        assert transcript.note == f'{first.host} answered 503: "Loading.". {second.host} listened instead.'
         assert desk.names() == ["STT_START", "STT_ERROR", "PROVIDER_SWITCH", "STT_COMPLETE"]
         (switch,) = desk.data(EventType.PROVIDER_SWITCH)
         assert (switch["from"], switch["to"], switch["reason"]) == (first.host, second.host, "engine_busy")
@@ -150,6 +179,15 @@ async def test_a_connection_that_broke_is_tried_once_more(
         assert desk.names() == ["STT_START", "STT_ERROR", "STT_COMPLETE"]
         first.hear_next(broken, broken, broken)
         assert (await desk.hear()).text == "Second."
+
+
+async def test_a_recogniser_that_stands_still_is_not_waited_for_twice(
+    tmp_path: Path, first: SpeechEndpoint, second: SpeechEndpoint
+) -> None:
+    first.always_hear(Behaviour(body=b'{"text": "First."}', stall_after_bytes=4))
+    async with desk_for(tmp_path, first, second, stall_s=1.0) as desk:
+        assert (await desk.hear()).text == "Second."
+    assert len(first.transcriptions) == 1
 
 
 async def test_a_refusal_is_not_tried_again(tmp_path: Path, first: SpeechEndpoint, second: SpeechEndpoint) -> None:

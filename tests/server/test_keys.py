@@ -16,7 +16,7 @@ from tests.support.house import make_house
 from voice_mcp.app import App
 from voice_mcp.errors import SettingsError
 from voice_mcp.openai_client import Endpoint
-from voice_mcp.openai_client.endpoints import speech_endpoints, usable
+from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings, load_settings
 
@@ -85,6 +85,18 @@ def test_without_a_key_or_on_this_machine_plain_http_will_do() -> None:
     settings = Settings(tts_base_urls=urls, tts_api_keys=tuple(SecretStr(key) for key in ("", "one", "two", "three")))
 
     assert [endpoint.api_key for endpoint in speech_endpoints(settings)] == [None, "one", "two", "three"]
+
+
+def test_the_same_holds_for_what_is_heard(tmp_path: Path) -> None:
+    urls = ("https://api.openai.com/v1", "http://127.0.0.1:2022/v1", "http://192.168.0.7:2022/v1")
+    keys = tuple(SecretStr(key) for key in ("", "one"))
+    endpoints = listening_endpoints(Settings(stt_base_urls=urls, stt_api_keys=keys, openai_api_key=SecretStr(KEY)))
+    assert [endpoint.api_key for endpoint in endpoints] == [KEY, "one", None]
+    with pytest.raises(SettingsError) as refused:
+        make_house(tmp_path, stt_base_urls=urls[2:], stt_api_keys=(KEY,))
+    assert "VOICEMODE_STT_API_KEYS" in refused.value.message
+    assert "VOICEMODE_STT_BASE_URLS" in refused.value.hint
+    assert KEY not in refused.value.advice
 
 
 def test_an_endpoint_never_shows_its_key() -> None:

@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.types import ElicitResult
 
 from tests.cli.command import Running
+from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.fixtures import require_pulse
@@ -26,11 +27,13 @@ from tests.support.house import exchanges, logged_events, make_house
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
 from voice_mcp.app import App, link_config
-from voice_mcp.errors import SettingsError
+from voice_mcp.core.utterance import Trail
+from voice_mcp.errors import ListeningUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
+from voice_mcp.types import Transcript
 
 pytestmark = pytest.mark.anyio
 
@@ -404,6 +407,63 @@ def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:
     with Running(tmp_path / "closed", "speech-server", "--port", "0", VOICEMODE_SPEECH_SERVER_TOKEN="mine") as server:
         assert health(server) == 401
         assert health(server, Authorization="Bearer mine") == 200
+
+
+async def heard(house: App) -> Transcript:
+    """What that house makes of half a second of sound."""
+    with anyio.fail_after(20):
+        try:
+            return await house.transcriber.transcribe(sound(), Trail(house.archive, "conv_1", "utt_1"))
+        finally:
+            await house.aclose()
+
+
+async def test_stt_base_urls_are_asked_in_their_order(tmp_path: Path) -> None:
+    with SpeechEndpoint(Behaviour(), hears="First.") as first, SpeechEndpoint(hears="Second.") as second:
+        first.hear_next("First.", Behaviour.refusing(503))
+        urls = (first.base_url, second.base_url)
+        assert (await heard(make_house(tmp_path, stt_base_urls=urls))).engine == first.host
+        assert (await heard(make_house(tmp_path, stt_base_urls=urls))).engine == second.host
+
+
+async def test_stt_api_keys_go_to_their_endpoints(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    await heard(make_house(tmp_path, stt_base_urls=(speech_endpoint.base_url,), stt_api_keys=("mine",)))
+    assert [exchange.authorization for exchange in speech_endpoint.transcriptions] == ["Bearer mine"]
+
+
+async def test_stt_model_is_what_endpoints_are_asked_for(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    transcript = await heard(make_house(tmp_path, stt_base_urls=(speech_endpoint.base_url,), stt_model="large-v3"))
+    assert transcript.model == speech_endpoint.transcriptions[0].upload.fields["model"] == "large-v3"
+
+
+async def test_stt_prompt_is_handed_on(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    await heard(make_house(tmp_path, stt_base_urls=(speech_endpoint.base_url,), stt_prompt="Kokoro"))
+    assert speech_endpoint.transcriptions[0].upload.fields["prompt"] == "Kokoro"
+
+
+@pytest.mark.parametrize(("given", "sent"), [("de", "de"), ("en-US", "en"), ("auto", None)])
+@pytest.mark.parametrize("name", ["VOICEMODE_STT_LANGUAGE", "VOICEMODE_WHISPER_LANGUAGE"])
+async def test_stt_language_is_handed_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    speech_endpoint: SpeechEndpoint,
+    name: str,
+    given: str,
+    sent: str | None,
+) -> None:
+    monkeypatch.setenv(name, given)
+    await heard(make_house(tmp_path, stt_base_urls=(speech_endpoint.base_url,)))
+    assert speech_endpoint.transcriptions[0].upload.fields.get("language") == sent
+
+
+async def test_stt_engine_chooses_who_is_asked(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    urls = (speech_endpoint.base_url,)
+    for engine in ("auto", "openai"):
+        assert (await heard(make_house(tmp_path, stt_engine=engine, stt_base_urls=urls))).text == "Yes, please."
+    with pytest.raises(ListeningUnavailable):
+        await heard(make_house(tmp_path, stt_engine="none", stt_base_urls=urls))
+    with pytest.raises(SettingsError, match="VOICEMODE_STT_ENGINE=openai"):
+        make_house(tmp_path, stt_engine="openai", stt_base_urls=("https://api.openai.com/v1",))
 
 
 async def test_no_setting_is_without_a_test() -> None:

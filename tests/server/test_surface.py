@@ -12,6 +12,7 @@ from mcp import Client
 from tests.support.house import make_house
 from tests.support.ports import refusing_port
 from voice_mcp import __version__
+from voice_mcp.errors import EngineUnreachable
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
 
@@ -72,10 +73,16 @@ async def test_voices_are_listed_by_engine_and_silence_is_explained(tmp_path: Pa
 
 async def test_status_says_who_rests_and_why(tmp_path: Path) -> None:
     with refusing_port() as port:
-        house = make_house(tmp_path, tts_engine="auto", tts_base_urls=(f"http://127.0.0.1:{port}/v1",))
+        urls = (f"http://127.0.0.1:{port}/v1",)
+        house = make_house(tmp_path, tts_engine="auto", tts_base_urls=urls, stt_base_urls=urls)
         async with Client(create_server(house)) as client:
             await client.call_tool("speak", {"message": "Hi."})
+            (deaf,) = house.transcriber.roster.engines
+            house.transcriber.roster.failed(deaf, EngineUnreachable("It cannot be reached: no route."))
             record = json.loads((await client.read_resource("voice://status")).contents[0].text)  # type: ignore[union-attr]
+    (recognizer,) = record["recognizers"]
+    assert (recognizer["engine"], recognizer["state"]) == (f"127.0.0.1:{port}", "resting")
+    assert 0 < recognizer["asked_again_in_s"] <= 30
     endpoint, espeak = record["engines"]
     assert (endpoint["state"], espeak["state"]) == ("resting", "ready")
     assert "cannot be reached" in endpoint["problem"]

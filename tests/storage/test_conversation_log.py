@@ -119,3 +119,30 @@ def test_a_folder_that_cannot_be_is_told_as_a_loss(tmp_path: Path, journal: Jour
     log.append(Exchange(NOON, "a", "u1", "tts", "x"))
     journal.flush(TIMEOUT_S)
     assert [failure.what for failure in journal.failures()] == ["The conversation log"]
+
+
+def heard(text: str, utterance_id: str = "u1", conversation_id: str = "talk", **metadata: Any) -> Exchange:
+    return Exchange(NOON, conversation_id, utterance_id, "stt", text, "audio/talk/0001_stt.wav", 900, None, metadata)
+
+
+def test_what_was_heard_again_stands_where_it_stood(log: ConversationLog, journal: Journal) -> None:
+    failed, again = heard("", status="failed"), heard("Yes.", status="completed")
+    said = Exchange(NOON + timedelta(seconds=5), "talk", "u1", "tts", "Good.")
+    other = heard("No.", conversation_id="other")
+    for exchange in (failed, said, other, again):
+        log.append(exchange)
+    assert journal.flush(TIMEOUT_S)
+
+    assert list(log.exchanges("talk")) == [again, said]
+    assert list(log.exchanges()) == [again, said, other]
+    assert [(summary.id, summary.count) for summary in log.conversations()] == [("talk", 2), ("other", 1)]
+
+
+def test_lines_that_name_no_utterance_are_all_shown(log: ConversationLog, journal: Journal) -> None:
+    lines = [heard("One.", ""), heard("Two.", ""), heard("Three.")]
+    for exchange in lines:
+        log.append(exchange)
+    assert journal.flush(TIMEOUT_S)
+
+    assert list(log.exchanges()) == lines
+    assert log.conversations()[0].count == 3

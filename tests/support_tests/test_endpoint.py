@@ -4,8 +4,10 @@ import json
 import socket
 import struct
 import threading
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import openai
 import pytest
@@ -17,6 +19,7 @@ from tests.support.pattern import spoken
 from tests.support.ports import LOOPBACK, refusing_port, silent_port, unused_port
 from tests.support.waiting import eventually, eventually_async
 from tests.support.wav import wav
+from voice_mcp.types import PcmFormat
 
 TEXT = "Good morning."
 AUDIO = spoken(TEXT)
@@ -236,6 +239,59 @@ def test_the_openai_library_speaks_with_it(speech_endpoint: SpeechEndpoint) -> N
         ) as response,
     ):
         assert b"".join(response.iter_bytes()) == AUDIO
+
+
+FRAMES = array("h", range(-8_000, 8_000)).tobytes()
+
+
+def listen(endpoint: SpeechEndpoint, shape: Literal["json", "text", "verbose_json"] = "json") -> object:
+    """What the openai library is told of ``FRAMES``."""
+    client = openai.OpenAI(base_url=endpoint.base_url, api_key="key", max_retries=0, timeout=PATIENCE_S)
+    with client:
+        return client.audio.transcriptions.create(
+            file=("sound.wav", wav(FRAMES, PcmFormat(16_000, 1)), "audio/wav"),
+            model="whisper-1",
+            language="en",
+            response_format=shape,
+        )
+
+
+def test_the_openai_library_is_heard_by_it_in_every_shape(speech_endpoint: SpeechEndpoint) -> None:
+    speech_endpoint.hear_next("One.", "Two.", "Three.")
+    assert getattr(listen(speech_endpoint), "text", None) == "One."
+    assert listen(speech_endpoint, "text") == "Two.\n"
+    verbose = listen(speech_endpoint, "verbose_json")
+    assert (getattr(verbose, "text", None), getattr(verbose, "language", None)) == ("Three.", "english")
+    assert getattr(listen(speech_endpoint), "text", None) == "Yes, please."
+
+
+def test_it_keeps_what_it_was_sent(speech_endpoint: SpeechEndpoint) -> None:
+    listen(speech_endpoint)
+    (exchange,) = speech_endpoint.wait_for_transcriptions(1, PATIENCE_S)
+    upload = exchange.upload
+    assert (upload.file_name, upload.media_type, upload.rate_hz) == ("sound.wav", "audio/wav", 16_000)
+    assert upload.frames == FRAMES
+    assert upload.fields == {"model": "whisper-1", "language": "en", "response_format": "json"}
+    assert speech_endpoint.speech == []
+
+
+def test_what_it_hears_may_take_its_time_or_never_come(speech_endpoint: SpeechEndpoint) -> None:
+    speech_endpoint.hear_next("Late.", after_s=0.2)
+    assert getattr(listen(speech_endpoint), "text", None) == "Late."
+    exchange = speech_endpoint.transcriptions[0]
+    assert exchange.head_s is not None
+    assert exchange.first_byte_s is not None
+    assert exchange.first_byte_s - exchange.head_s >= 0.19
+    speech_endpoint.always_hear(Behaviour.refusing(429))
+    with pytest.raises(openai.RateLimitError):
+        listen(speech_endpoint)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"--x\r\n\r\n--x--"])
+def test_a_request_for_a_transcription_without_a_file_is_refused(speech_endpoint: SpeechEndpoint, body: bytes) -> None:
+    with connected(speech_endpoint) as client:
+        client.request("POST", "/v1/audio/transcriptions", body, {"Content-Type": "application/json"})
+        assert client.getresponse().status == 400
 
 
 def test_stopping_ends_answers_that_would_never_end() -> None:

@@ -22,8 +22,10 @@ from voice_mcp.cli.output import (
     visible,
     warn,
 )
+from voice_mcp.cli.retry import retry_conversation
 from voice_mcp.cli.short_id import whole_id
 from voice_mcp.core.conversation import check_conversation_id
+from voice_mcp.core.rehearing import FAILED
 from voice_mcp.core.status import conversation_record
 from voice_mcp.errors import InvalidInput
 from voice_mcp.storage.conversation_log import ConversationSummary
@@ -41,6 +43,7 @@ def conversations() -> typer.Typer:
     family.command("list")(list_conversations)
     family.command("show")(show_conversation)
     family.command("export")(export_conversation)
+    family.command("retry")(retry_conversation)
     return family
 
 
@@ -103,17 +106,26 @@ def _print_exchange(exchange: dict[str, Any]) -> None:
     line.append(f"  {who}", style=f"not dim {style}")
     line.append(f"  {visible(' · '.join(_facts(exchange)))}")
     console.print(line)
-    for paragraph in visible(exchange["text"]).splitlines():
+    for paragraph in visible(exchange["text"] or _instead_of_words(exchange)).splitlines():
         console.print(Padding(Text(paragraph), (0, 0, 0, 4)) if console.is_terminal else f"    {paragraph}")
     if exchange["audio_file"]:
         console.print(Text(f"    {visible(exchange['audio_file'])}", style="dim"), soft_wrap=True)
 
 
+def _instead_of_words(exchange: dict[str, Any]) -> str:
+    """What to show of something without a text: of what was heard, why it has none."""
+    if exchange.get("status") != FAILED:
+        return "(nothing was said)" if exchange["type"] == "stt" else ""
+    return f"(not transcribed: {exchange.get('error') or 'no recogniser could'}; `conversations retry` tries again)"
+
+
 def _facts(exchange: dict[str, Any]) -> list[str]:
     facts = [] if exchange["duration_ms"] is None else [f"{exchange['duration_ms'] / 1000:.1f} s"]
-    engine, voice, status = (exchange.get(name) for name in ("engine", "voice", "status"))
+    engine, voice, language, status = (exchange.get(name) for name in ("engine", "voice", "language", "status"))
     if engine:
         facts.append(f"{engine}, voice {voice}" if voice else str(engine))
+    if language:
+        facts.append(str(language))
     if status and status != "completed":
         facts.append(str(status))
     return facts

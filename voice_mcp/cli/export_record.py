@@ -108,7 +108,7 @@ def joined(takes: Iterable[Take], joiner: Joiner, complain: Complaint) -> Iterat
         goes_on = take.exchange is None and exchange is not None and rest_s > _REST_S and exchange.type == take.kind
         if not goes_on:
             exchange, rest_s = take.exchange, 0.0
-        recording = _read(take, complain)
+        recording = read_take(take, complain)
         if recording is None:
             exchange = None
             continue
@@ -119,7 +119,7 @@ def joined(takes: Iterable[Take], joiner: Joiner, complain: Complaint) -> Iterat
         yield Sound(joiner.add(pcm, fmt, pause=not goes_on), take.kind, exchange, goes_on)
 
 
-def _read(take: Take, complain: Complaint) -> tuple[bytes, PcmFormat] | None:
+def read_take(take: Take, complain: Complaint) -> tuple[bytes, PcmFormat] | None:
     """The frames of a recording and their shape; None when there are none to be had."""
     name = take.path.name
     if not take.path.is_file():

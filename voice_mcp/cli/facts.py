@@ -50,7 +50,8 @@ def _fact(name: str, value: Any) -> str:
 _BOOLEANS = {
     "interrupted": ("interrupted", ""),
     "success": ("", "failed"),
-    "fatal": ("nothing more was said", ""),
+    "fatal": ("given up", ""),
+    "asked": ("", "nobody was asked"),
     "cached": ("from the cache", ""),
 }
 """What is said of yes and of no."""
@@ -59,6 +60,9 @@ _NUMBERS: Mapping[str, Callable[[float], str]] = {
     "at_s": lambda value: f"{value * 1000:.0f} ms after the call",
     "gap_s": lambda value: f"gap of {value * 1000:.0f} ms",
     "duration_s": lambda value: f"{value:.2f} s",
+    "sound_s": lambda value: f"{value:.2f} s of sound",
+    "speech_s": lambda value: f"{value:.2f} s of speech",
+    "took_ms": lambda value: f"{value:.0f} ms",
     "chars": lambda value: f"{value} characters",
     "underruns": lambda value: f"{value} gaps" if value > 1 else "1 gap" if value else "no gaps",
     "in_front": lambda value: f"{value} in front",
@@ -75,7 +79,7 @@ _NUMBERS: Mapping[str, Callable[[float], str]] = {
 }
 
 _TEXTS: Mapping[str, Callable[[str], str]] = {
-    **dict.fromkeys(("engine", "tool", "status", "code", "message", "reason", "ttfa_ms"), str),
+    **dict.fromkeys(("engine", "model", "language", "tool", "status", "code", "message", "reason", "ttfa_ms"), str),
     "voice": lambda value: f"voice {value}",
     "output": lambda value: f"output {value}",
     "from": lambda value: f"from {value}",

@@ -13,6 +13,7 @@ from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.listening import Wishes
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed
 from voice_mcp.protocols import ProgressListener
@@ -52,6 +53,7 @@ class Session:
     clock: Clock
     speaker: Speaker
     dialogue: Dialogue
+    transcriber: Transcriber
     archive: Archive
     conversations: ConversationLog
     """To read; whether it is written is the archive's business."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from voice_mcp.core.failover import E, Roster
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.errors import VoiceError
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.paths import DataRoot
+
+TOLD_OF_AN_EXCHANGE = ("status", "engine", "voice", "language", "error")
+"""What of its metadata is shown."""
 
 
 async def voices_record(roster: SpeechRoster) -> dict[str, Any]:
@@ -27,20 +32,14 @@ async def voices_record(roster: SpeechRoster) -> dict[str, Any]:
     return {"engines": engines}
 
 
-def status_record(speaker: Speaker, conversation_id: str, *, audio_process: int | None) -> dict[str, Any]:
-    """Who can speak, who is resting and why, who speaks now and who waits, where records go."""
-    roster = speaker.roster
-    engines = []
-    for engine in roster.engines:
-        rests_s = roster.rests_for_s(engine)
-        error = roster.last_error(engine)
-        entry: dict[str, Any] = {"engine": engine.name, "state": "resting" if rests_s > 0 else "ready"}
-        if rests_s > 0 and error is not None:
-            entry |= {"asked_again_in_s": round(rests_s, 1), "problem": error.message}
-        engines.append(entry)
+def status_record(
+    speaker: Speaker, transcriber: Transcriber, conversation_id: str, *, audio_process: int | None
+) -> dict[str, Any]:
+    """Who can speak and listen, who is resting and why, who speaks now and who waits, where records go."""
     return {
         "conversation_id": conversation_id,
-        "engines": engines,
+        "engines": _health(speaker.roster),
+        "recognizers": _health(transcriber.roster),
         "speaking": _named(speaker.current) if speaker.current is not None else None,
         "waiting": [_named(speech) for speech in speaker.queued],
         "audio_process": audio_process,
@@ -63,11 +62,23 @@ def conversation_record(log: ConversationLog, root: DataRoot, conversation_id: s
             "text": exchange.text,
             "audio_file": str(root.path / exchange.audio_file) if exchange.audio_file else None,
             "duration_ms": exchange.duration_ms,
-            **{key: exchange.metadata[key] for key in ("status", "engine", "voice") if key in exchange.metadata},
+            **{key: exchange.metadata[key] for key in TOLD_OF_AN_EXCHANGE if key in exchange.metadata},
         }
         for exchange in log.exchanges(conversation_id)
     ]
     return {"conversation_id": conversation_id, "exchanges": exchanges}
+
+
+def _health(roster: Roster[E]) -> list[dict[str, Any]]:
+    """How each of them is doing."""
+    entries = []
+    for engine in roster.engines:
+        rests_s, error = roster.rests_for_s(engine), roster.last_error(engine)
+        entry: dict[str, Any] = {"engine": engine.name, "state": "resting" if rests_s > 0 else "ready"}
+        if rests_s > 0 and error is not None:
+            entry |= {"asked_again_in_s": round(rests_s, 1), "problem": error.message}
+        entries.append(entry)
+    return entries
 
 
 def _named(speech: Speech) -> dict[str, str]:

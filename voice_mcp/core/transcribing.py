@@ -130,7 +130,7 @@ class Transcriber:
             else:
                 self.roster.worked(recognizer)
                 self._worked_s = self.roster.clock.now()
-                return transcript
+                return replace(transcript, note=_note(problems, recognizer))
         if len(problems) == 1:
             raise problems[0]
         raise AllRecognizersFailed(" ".join(dict.fromkeys(problem.message for problem in problems)))
@@ -139,8 +139,11 @@ class Transcriber:
         """Ask one of them, and once more if the connection broke: what was said is still at hand."""
         try:
             return await self._once(recognizer, sound, trail)
-        except (EngineStalled, EngineUnreachable) as exc:
-            if isinstance(exc, EngineUnreachable) and not exc.hung_up:
+        except EngineUnreachable as exc:
+            if not exc.hung_up:
+                raise
+        except EngineStalled as exc:
+            if not exc.broke_off:
                 raise
         return await self._once(recognizer, sound, trail)
 
@@ -157,10 +160,17 @@ class Transcriber:
         data: dict[str, Any] = {
             "engine": transcript.engine,
             "model": transcript.model,
-            "duration_ms": round((self.roster.clock.now() - began_s) * 1000, 1),
+            "took_ms": round((self.roster.clock.now() - began_s) * 1000, 1),
         }
         if text:
             trail.event(EventType.STT_COMPLETE, data | {"language": transcript.language, "chars": len(text)})
         else:
             trail.event(EventType.STT_NO_SPEECH, data | {"asked": True})
         return replace(transcript, text=text)
+
+
+def _note(problems: Sequence[VoiceError], recognizer: SpeechRecognizer) -> str:
+    """What the user should know of those who were asked in vain."""
+    if not problems:
+        return ""
+    return " ".join((*dict.fromkeys(problem.message for problem in problems), f"{recognizer.name} listened instead."))

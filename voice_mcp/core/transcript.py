@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
@@ -54,16 +54,23 @@ def _exchange(exchange: Exchange, moment: datetime, *, with_day: bool) -> Iterat
     yield f"## {time} · {WHO[exchange.type]}"
     yield _quoted(exchange.text)
     metadata = exchange.metadata
+    if exchange.type == "stt":
+        if metadata.get("status") == "failed":
+            yield f"It could not be transcribed{_reason(metadata)}."
+        return
     if "heard" not in metadata and metadata.get("status") not in ("interrupted", "failed"):
         return
-    what = "Failed" if metadata.get("status") == "failed" else "Interrupted"
-    if metadata.get("error"):
-        what += f" ({str(metadata['error']).strip().rstrip('.')})"
+    what = ("Failed" if metadata.get("status") == "failed" else "Interrupted") + _reason(metadata)
     if heard := str(metadata.get("heard") or "").strip():
         yield f"{what}. What was heard of it:"
         yield _quoted(heard)
     else:
         yield f"{what} before a word was heard."
+
+
+def _reason(metadata: Mapping[str, Any]) -> str:
+    error = str(metadata.get("error") or "").strip().rstrip(".")
+    return f" ({error})" if error else ""
 
 
 def _project(exchanges: Sequence[Exchange]) -> str | None:

@@ -95,7 +95,7 @@ def _broken(host: str, exc: BaseException) -> EngineError:
 
     if isinstance(exc, httpx2.DecodingError):
         return EngineError(f"{host} sent compressed data that is damaged.", hint=BROKE_OFF_HINT)
-    return EngineStalled(f"{host} broke off in the middle.", hint=BROKE_OFF_HINT)
+    return EngineStalled(f"{host} broke off in the middle.", hint=BROKE_OFF_HINT, broke_off=True)
 
 
 # --- an answer that says no --------------------------------------------------------------------------------------

@@ -83,11 +83,18 @@ class ConversationLog:
     def exchanges(self, conversation_id: str | None = None) -> Iterator[Exchange]:
         """What was said and heard, in the order it was written; of one conversation or of all.
 
+        A line about something that has a line already, a recording that was transcribed again, stands in its place.
         Lines without the fields an exchange must have are skipped; how many is logged at the end.
 
         Raises:
             StorageError: A file cannot be read.
         """
+        latest: dict[object, Exchange] = {}
+        for exchange in self._lines(conversation_id):
+            latest[_identity(exchange) or len(latest)] = exchange
+        yield from latest.values()
+
+    def _lines(self, conversation_id: str | None = None) -> Iterator[Exchange]:
         strange = 0
         for record in self._files.read():
             exchange = _exchange(record)
@@ -105,9 +112,20 @@ class ConversationLog:
             StorageError: A file cannot be read.
         """
         by_id: dict[str, ConversationSummary] = {}
-        for exchange in self.exchanges():
+        known: set[object] = set()
+        for exchange in self._lines():
+            identity = _identity(exchange)
+            if identity in known:
+                continue
+            if identity is not None:
+                known.add(identity)
             by_id[exchange.conversation_id] = _with(by_id.get(exchange.conversation_id), exchange)
         return sorted(by_id.values(), key=lambda summary: summary.first)
+
+
+def _identity(exchange: Exchange) -> object:
+    """What one thing that was said or heard is known by; None where other writers gave it no name."""
+    return (exchange.conversation_id, exchange.utterance_id, exchange.type) if exchange.utterance_id else None
 
 
 def _with(summary: ConversationSummary | None, exchange: Exchange) -> ConversationSummary:
