@@ -9,9 +9,11 @@ from functools import partial
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
+from voice_mcp.core.cues import Cues
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
+from voice_mcp.core.pauses import USUAL_SILENCE_S, Eagerness, Pauses
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
@@ -25,7 +27,7 @@ from voice_mcp.openai_client import load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer
+from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
 from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -40,6 +42,7 @@ from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
+from voice_mcp.turn.smart_turn import SmartTurn
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +200,26 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
             "voice with VOICEMODE_TTS_ENGINE=auto.",
         )
     return engines
+
+
+def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
+    """What judges by the voice whether a turn is over, if anything does; nothing is loaded before its ``prepare``."""
+    if settings.turn_model == "none":
+        return None
+    weights = root.path / "models" / "smart-turn.onnx"
+    if settings.turn_model == "auto" and not SmartTurn.is_installed(weights):
+        return None
+    return SmartTurn(weights)
+
+
+def build_pauses(settings: Settings, silence_s: float = USUAL_SILENCE_S) -> Pauses:
+    """What is known of the pauses of a speaker who is new."""
+    return Pauses(silence_s, Eagerness[settings.turn_eagerness.upper()])
+
+
+def build_cues(settings: Settings) -> Cues:
+    """What words may ask of the server itself."""
+    return Cues(settings.end_word, settings.wait_phrases, settings.repeat_phrases)
 
 
 def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:
