@@ -10,6 +10,7 @@ from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.cues import Cues
+from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
@@ -41,8 +42,8 @@ from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
-from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
 from voice_mcp.turn.smart_turn import SmartTurn
+from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
 
 logger = logging.getLogger(__name__)
 
@@ -215,6 +216,11 @@ def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
 def build_pauses(settings: Settings, silence_s: float = USUAL_SILENCE_S) -> Pauses:
     """What is known of the pauses of a speaker who is new."""
     return Pauses(silence_s, Eagerness[settings.turn_eagerness.upper()])
+
+
+def turn_rules(settings: Settings) -> TurnRules:
+    """What counts as speech, and what as the end of it."""
+    return TurnRules(wait_s=settings.wait_s)
 
 
 def build_cues(settings: Settings) -> Cues:

@@ -32,11 +32,11 @@ def noise(seed: int = 1) -> NDArray[np.float32]:
 
 def speech() -> NDArray[np.float32]:
     turn = next(sessions("tuning")[0].turns())
-    return np.resize(np.frombuffer(turn.pcm, "<i2"), COUNT).astype(np.float32) / 32768
+    return np.asarray(np.resize(np.frombuffer(turn.pcm, "<i2"), COUNT) / 32768, np.float32)
 
 
 def tone(frequency_hz: float) -> NDArray[np.float32]:
-    return np.sin(2 * np.pi * frequency_hz / 16_000 * np.arange(COUNT)).astype(np.float32)
+    return np.asarray(np.sin(2 * np.pi * frequency_hz / 16_000 * np.arange(COUNT)), np.float32)
 
 
 def scipys(sound: NDArray[np.float32], bands: NDArray[np.float32]) -> NDArray[np.float64]:
