@@ -6,8 +6,8 @@ waited for as usual: the worst that a gap in these lists costs is a second.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
+from functools import cache
 
 from voice_mcp.core.spoken_words import Word, phrase_set, word_set, words_of
 
@@ -76,8 +76,8 @@ def is_clear_end(text: str, language: str | None = None) -> bool:
 def _languages(language: str | None) -> tuple[str, ...]:
     if language is None:
         return tuple(_ANSWERS)
-    known = unicodedata.normalize("NFKC", language).casefold()[:2]
-    return (known,) if known in _ANSWERS else ()
+    code = language.casefold().replace("_", "-").partition("-")[0]
+    return (code,) if code in _ANSWERS else ()
 
 
 def _is_answer(words: list[Word], languages: Iterable[str]) -> bool:
@@ -91,6 +91,7 @@ def _is_answer(words: list[Word], languages: Iterable[str]) -> bool:
     return any(_is_made_of(spoken, _phrases(language)) for language in languages)
 
 
+@cache
 def _phrases(language: str) -> frozenset[tuple[str, ...]]:
     return frozenset(phrase_set(_ANSWERS[language])) | {(number,) for number in word_set(_NUMBERS[language])}
 
