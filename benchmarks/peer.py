@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import ctypes.util
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks.cache import cache_folder
 
 PACKAGE = "voice-mode"
 VERSION = "9.0"
@@ -33,7 +34,7 @@ class Peer:
     """
 
     def __init__(self) -> None:
-        self._folder = _cache() / f"{PACKAGE}-{VERSION}"
+        self._folder = cache_folder() / f"{PACKAGE}-{VERSION}"
         if shutil.which("ffmpeg") is None:
             raise PeerUnavailable("ffmpeg is not installed, without which it does not speak")
         if ctypes.util.find_library("portaudio") is None:
@@ -73,10 +74,6 @@ class Peer:
         if version is None:
             raise PeerUnavailable("it was installed and is not there")
         return version
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-mcp" / "benchmarks"
 
 
 def _run(command: list[str], limit_s: float) -> subprocess.CompletedProcess[str]:

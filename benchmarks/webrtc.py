@@ -7,20 +7,18 @@ frames after its start are speech to it whatever they are: it is forgiven those.
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample, resample_poly
 
+from benchmarks.cache import environment
 from benchmarks.hearing import Outcome
+from tests.support.corpus import Listening
 
 PACKAGE = "webrtcvad-wheels"
-INSTALL_LIMIT_S = 120.0
 FRAME_S = 0.03
 SILENCE_S = 1.0
 LEAST_S = 2.0
@@ -51,15 +49,17 @@ class WebRtcEar:
     """
 
     def __init__(self) -> None:
-        self._child = subprocess.Popen([_python(), "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._child = subprocess.Popen(
+            [environment(PACKAGE), "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.cpu_s = 0.0
 
     def meet(self) -> None:
         """It knows no speakers."""
 
-    def listen(self, pcm: bytes) -> Outcome:
+    def listen(self, sound: Listening) -> Outcome:
         """Follow one turn."""
-        flags = self._judge(self._as_recorded(pcm))
+        flags = self._judge(self._as_recorded(sound.pcm))
         if True not in flags:
             return Outcome()
         silent_s, begin_s = 0.0, flags.index(True) * FRAME_S
@@ -97,17 +97,3 @@ class WebRtcEar:
         self.cpu_s += spent_s
         flags = self._child.stdout.read(len(judged))
         return [bool(flag) and number >= FORGIVEN_FRAMES for number, flag in enumerate(flags)]
-
-
-def _python() -> Path:
-    """The interpreter of an environment that has the package; made when it is not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voice-mcp" / "benchmarks"
-    folder = cache / PACKAGE
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "complete").exists():
-        print(f"installing {PACKAGE} below {folder} ...", file=sys.stderr, flush=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:"]
-        for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, PACKAGE]):
-            subprocess.run(command, check=True, timeout=INSTALL_LIMIT_S, stdout=subprocess.DEVNULL)
-        (folder / "complete").touch()
-    return python

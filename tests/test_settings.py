@@ -235,6 +235,9 @@ BAD = [
     ("PAN", "left", "neither auto nor a number from -1 up to 1"),
     ("DEVICE_WAIT_S", "-1", "a number from 0 up to 600"),
     ("DEVICE_WAKE_MS", "5001", "a number from 0 up to 5000"),
+    ("TURN_MODEL", "livekit", "auto, none, smart_turn"),
+    ("TURN_EAGERNESS", "hasty", "careful, balanced, quick"),
+    ("WAIT_S", "0", "a number from 1 up to 600"),
     ("AUDIO_OUTPUT", "speaker", "auto, sounddevice, miniaudio, file, null"),
     ("DEFAULT_LISTEN_DURATION", "0", "a number above 0 up to 3600"),
     ("SILENCE_THRESHOLD_MS", "100", "a number from 200 up to 30000"),
@@ -278,6 +281,7 @@ def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
     takes_anything |= {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
     takes_anything |= {"openai_api_key", "speech_server_token"}
+    takes_anything |= {"end_word", "wait_phrases", "repeat_phrases"}
     tried = {name.lower() for name, _, _ in BAD}
 
     assert set(Settings.model_fields) - takes_anything == tried

@@ -10,12 +10,14 @@ from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
+from voice_mcp.core.cues import Cues
 from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.listening import Ears
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
+from voice_mcp.core.pauses import USUAL_SILENCE_S, Eagerness, Pauses
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
@@ -30,7 +32,7 @@ from voice_mcp.openai_client import load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer
+from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
 from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -44,6 +46,7 @@ from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
+from voice_mcp.turn.smart_turn import SmartTurn
 from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
 
 logger = logging.getLogger(__name__)
@@ -108,11 +111,7 @@ class App:
             clock=self.clock,
             speaker=self.speaker,
             dialogue=self.dialogue,
-            turn_rules=TurnRules(
-                no_speech_s=settings.no_speech_timeout_s,
-                most_s=settings.default_listen_duration,
-                wait_s=settings.wait_s,
-            ),
+            turn_rules=turn_rules(settings),
             transcriber=self.transcriber,
             archive=self.archive,
             conversations=self.conversations,
@@ -237,6 +236,33 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
             "voice with VOICEMODE_TTS_ENGINE=auto.",
         )
     return engines
+
+
+def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
+    """What judges by the voice whether a turn is over, if anything does; nothing is loaded before its ``prepare``."""
+    if settings.turn_model == "none":
+        return None
+    weights = root.path / "models" / "smart-turn.onnx"
+    if settings.turn_model == "auto" and not SmartTurn.is_installed(weights):
+        return None
+    return SmartTurn(weights)
+
+
+def build_pauses(settings: Settings, silence_s: float = USUAL_SILENCE_S) -> Pauses:
+    """What is known of the pauses of a speaker who is new."""
+    return Pauses(silence_s, Eagerness[settings.turn_eagerness.upper()])
+
+
+def turn_rules(settings: Settings) -> TurnRules:
+    """What counts as speech, and what as the end of it."""
+    return TurnRules(
+        no_speech_s=settings.no_speech_timeout_s, most_s=settings.default_listen_duration, wait_s=settings.wait_s
+    )
+
+
+def build_cues(settings: Settings) -> Cues:
+    """What words may ask of the server itself."""
+    return Cues(settings.end_word, settings.wait_phrases, settings.repeat_phrases)
 
 
 def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:

@@ -478,10 +478,18 @@ class VoiceDetector(Protocol):
 class TurnModel(Protocol):
     """Tells how likely it is that a speaker who fell silent is through. One file in ``turn/`` each."""
 
+    def prepare(self) -> None:
+        """Load what the first judgement will need. Thread: any.
+
+        Raises:
+            ListeningUnavailable: Something is not installed, or cannot be used.
+        """
+        ...
+
     def completeness(self, frames: bytes) -> float:
         """The probability (0 to 1) that the turn is over.
 
-        Thread: any, one at a time; takes some tens of milliseconds.
+        Thread: any, one at a time; takes some tens of milliseconds. Prepares what is not prepared yet, with its errors.
 
         Args:
             frames: The turn so far in ``LISTENING_FORMAT``, the silence at its end included.

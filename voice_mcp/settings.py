@@ -258,6 +258,41 @@ class Microphones(BaseModel):
     )
 
 
+class TurnTaking(BaseModel):
+    """When a turn is over, and what words ask of the server itself."""
+
+    turn_model: Literal["auto", "none", "smart_turn"] = Field(
+        "auto", description="Judges by the voice whether a turn is over; auto: Smart Turn, where it is installed."
+    )
+    turn_eagerness: Literal["careful", "balanced", "quick"] = Field(
+        "careful", description="How soon a turn is over that sounds complete to the turn model."
+    )
+    end_word: str = Field("", description="A word that ends a turn at once and is no part of the answer.")
+    wait_phrases: CommaList = Field(
+        (
+            *("wait", "wait a minute", "wait a second", "wait a moment", "hold on", "hang on", "one moment"),
+            *("one second", "just a moment", "just a second", "give me a moment", "give me a minute"),
+            *("give me a second", "let me think"),
+        ),
+        description="Phrases at the end of a turn that ask for time.",
+    )
+    wait_s: float = Field(30.0, ge=1, le=600, description="Silence granted to who asks for time, in seconds.")
+    repeat_phrases: CommaList = Field(
+        (
+            *("repeat that", "say that again", "say it again", "what did you say", "what was that", "come again"),
+            *("pardon", "pardon me", "I didn't catch that", "I didn't hear that", "I didn't get that"),
+        ),
+        description="Phrases that are a whole turn and ask to hear again what was said last.",
+    )
+
+    @field_validator("wait_phrases", "repeat_phrases", mode="before")
+    @classmethod
+    def _split_phrases(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(phrase for part in value.split(",") if (phrase := part.strip()))
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -266,7 +301,9 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, Listening, SpeechService, Microphones, BaseSettings):
+class Settings(
+    Core, SpeechOut, Recognition, Streaming, Devices, Listening, SpeechService, Microphones, TurnTaking, BaseSettings
+):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

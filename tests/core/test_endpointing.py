@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_mcp.core.cues import Cue, CueKind
 from voice_mcp.core.endpointing import (
     Decision,
     Endpointer,
@@ -20,7 +21,7 @@ from voice_mcp.core.endpointing import (
     TurnEnded,
     TurnRules,
 )
-from voice_mcp.core.pauses import LONGEST_SHARE, SHORTEST_SHARE, Pauses
+from voice_mcp.core.pauses import LONGEST_SHARE, SHORTEST_S, SHORTEST_SHARE, Eagerness, Pauses
 
 WINDOW_S = 0.032
 ENDS = (NobodySpoke, TooLong, TurnEnded)
@@ -103,7 +104,7 @@ def test_soft_speech_goes_on_but_does_not_begin() -> None:
 
 
 def test_a_gap_inside_a_word_is_not_told() -> None:
-    assert kinds(decide(speech(0.5) + silence(0.15) + speech(0.5))) == [SpeechStarted]
+    assert kinds(decide(speech(0.5) + silence(0.12) + speech(0.5))) == [SpeechStarted]
 
 
 def test_nobody_spoke_has_a_time_limit_of_its_own() -> None:
@@ -230,3 +231,180 @@ def test_the_silence_stays_near_what_is_configured_whatever_happens(
         else:
             pauses.went_on(pause_s)
         assert SHORTEST_SHARE * silence_s <= pauses.silence_s <= LONGEST_SHARE * silence_s
+
+
+# --- more than silence -------------------------------------------------------------------------------------------
+
+ANSWER = Cue(CueKind.ANSWER, "Open the file")
+CLEAR = Cue(CueKind.ANSWER, "Yes", is_clear_end=True)
+WAIT = Cue(CueKind.WAIT, "Wait")
+END = Cue(CueKind.END_WORD, "Open the file", is_clear_end=True)
+
+
+class Turn:
+    """A turn that has just paused."""
+
+    def __init__(self, rules: TurnRules | None = None, pauses: Pauses | None = None) -> None:
+        self.pauses = pauses or Pauses(2.0)
+        self.endpointer = Endpointer(WINDOW_S, self.pauses, rules)
+        self.paused = self.speak()
+
+    def speak(self) -> SpeechPaused:
+        """Say a second of something; the pause behind it."""
+        (*_, paused) = self.hear(speech(1.0) + silence(0.16))
+        assert isinstance(paused, SpeechPaused)
+        return paused
+
+    def hear(self, probabilities: Iterable[float]) -> list[Decision]:
+        return [decision for each in probabilities if (decision := self.endpointer.add(each)) is not None]
+
+    def silence_to_end_s(self) -> float:
+        """How long the silence is that ends it now."""
+        (ended,) = self.hear(silence(60.0))
+        assert isinstance(ended, TurnEnded)
+        return ended.at_s - ended.speech_end_s
+
+
+def test_a_turn_that_sounds_complete_is_over_sooner_and_one_that_does_not_later() -> None:
+    lengths = []
+    for completeness in (0.99, 0.9, 0.7, 0.5, 0.01):
+        turn = Turn()
+        assert turn.endpointer.judge(turn.paused, completeness) is None
+        lengths.append(turn.silence_to_end_s())
+    assert lengths == sorted(lengths)
+    assert lengths[0] < 2.0 < lengths[-1] == pytest.approx(3.0, abs=WINDOW_S)
+
+
+def test_a_judgement_that_leaves_no_more_to_wait_for_ends_the_turn_at_once() -> None:
+    turn = Turn(pauses=Pauses(0.5, Eagerness.QUICK))
+    ended = turn.endpointer.judge(turn.paused, 0.99)
+    assert ended == TurnEnded(turn.endpointer.captured_s, turn.paused.speech_end_s)
+    assert turn.endpointer.is_over
+
+
+def test_a_judgement_is_forgotten_when_the_speaker_goes_on() -> None:
+    turn = Turn(pauses=Pauses(2.0, Eagerness.QUICK))
+    assert turn.endpointer.judge(turn.paused, 0.99) is None
+    turn.speak()
+    assert turn.silence_to_end_s() > 1.5
+
+
+def test_what_is_said_of_a_pause_that_is_past_changes_nothing() -> None:
+    turn, other = Turn(), Turn()
+    for each in (turn, other):
+        each.speak()
+    assert turn.endpointer.judge(turn.paused, 0.99) is None
+    assert turn.endpointer.understand(turn.paused, END) is None
+    assert turn.silence_to_end_s() == other.silence_to_end_s()
+
+
+def test_a_judgement_that_comes_while_somebody_may_be_speaking_does_not_cut_in() -> None:
+    turn = Turn(pauses=Pauses(0.5, Eagerness.QUICK))
+    assert turn.hear(windows(WINDOW_S, 0.95)) == []
+    assert turn.endpointer.judge(turn.paused, 0.99) is None
+    assert kinds(turn.hear(speech(0.5))) == [SpeechResumed]
+
+
+def test_a_judgement_after_the_end_is_none() -> None:
+    turn = Turn()
+    turn.silence_to_end_s()
+    assert turn.endpointer.judge(turn.paused, 0.99) is None
+    assert turn.endpointer.understand(turn.paused, END) is None
+
+
+def test_after_a_whole_answer_half_a_second_is_enough() -> None:
+    turn = Turn()
+    assert turn.endpointer.understand(turn.paused, CLEAR) is None
+    assert turn.silence_to_end_s() == pytest.approx(0.5, abs=WINDOW_S)
+
+
+def test_a_whole_answer_that_comes_late_ends_the_turn_at_once() -> None:
+    turn = Turn()
+    turn.hear(silence(1.0))
+    assert isinstance(turn.endpointer.understand(turn.paused, CLEAR), TurnEnded)
+
+
+def test_a_whole_answer_that_sounds_complete_is_over_at_once() -> None:
+    turn = Turn()
+    assert turn.endpointer.understand(turn.paused, CLEAR) is None
+    assert isinstance(turn.endpointer.judge(turn.paused, 0.95), TurnEnded)
+
+
+def test_a_voice_that_stays_up_counts_more_than_words() -> None:
+    turn = Turn()
+    turn.endpointer.judge(turn.paused, 0.1)
+    turn.endpointer.understand(turn.paused, CLEAR)
+    assert turn.silence_to_end_s() >= 2.0
+
+
+def test_words_that_are_an_answer_for_the_agent_change_nothing() -> None:
+    turn = Turn()
+    turn.endpointer.understand(turn.paused, ANSWER)
+    assert turn.silence_to_end_s() == Turn().silence_to_end_s()
+
+
+def test_the_end_word_ends_a_turn_at_once_even_a_short_one() -> None:
+    turn = Turn(TurnRules(least_s=30.0))
+    assert isinstance(turn.endpointer.understand(turn.paused, END), TurnEnded)
+
+
+@pytest.mark.parametrize("completeness", [None, 0.99])
+def test_who_asks_for_time_gets_it(completeness: float | None) -> None:
+    turn = Turn(TurnRules(wait_s=20.0), Pauses(2.0, Eagerness.CAREFUL))
+    if completeness is not None:
+        turn.endpointer.judge(turn.paused, completeness)
+    turn.endpointer.understand(turn.paused, WAIT)
+    assert turn.silence_to_end_s() == pytest.approx(20.0, abs=WINDOW_S)
+
+
+def test_the_time_that_was_asked_for_says_nothing_of_how_this_speaker_pauses() -> None:
+    turn, other = Turn(), Turn()
+    turn.endpointer.understand(turn.paused, WAIT)
+    for each, pause_s in ((turn, 15.0), (other, 1.0)):
+        each.hear(silence(pause_s))
+        each.speak()
+    assert turn.pauses.silence_s == Pauses(2.0).silence_s
+    assert other.pauses.silence_s != Pauses(2.0).silence_s
+
+
+def test_after_the_time_that_was_asked_for_a_turn_ends_as_usual() -> None:
+    turn = Turn()
+    turn.endpointer.understand(turn.paused, WAIT)
+    turn.hear(silence(10.0))
+    turn.speak()
+    assert turn.silence_to_end_s() == pytest.approx(2.0, abs=WINDOW_S)
+
+
+def test_the_longest_turn_ends_one_that_waits() -> None:
+    turn = Turn(TurnRules(wait_s=600.0, most_s=30.0))
+    turn.endpointer.understand(turn.paused, WAIT)
+    assert kinds(turn.hear(silence(60.0))) == [TooLong]
+
+
+@given(
+    st.floats(0.2, 10.0),
+    st.sampled_from(Eagerness),
+    st.one_of(st.none(), st.floats(0.0, 1.0)),
+    st.booleans(),
+    st.lists(st.floats(0.0, 60.0), max_size=20),
+)
+def test_the_silence_after_a_judgement_stays_near_what_is_configured(
+    silence_s: float, eagerness: Eagerness, completeness: float | None, is_clear_end: bool, learnt: list[float]
+) -> None:
+    pauses = Pauses(silence_s, eagerness)
+    for pause_s in learnt:
+        pauses.went_on(pause_s)
+    wanted_s = pauses.silence_after(completeness, is_clear_end=is_clear_end)
+    assert min(SHORTEST_S, SHORTEST_SHARE * silence_s) <= wanted_s <= max(SHORTEST_S, LONGEST_SHARE * silence_s)
+
+
+@given(st.sampled_from(Eagerness), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_the_more_complete_it_sounds_the_shorter_the_silence(eagerness: Eagerness, one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    pauses = Pauses(2.0, eagerness)
+    assert pauses.silence_after(more) <= pauses.silence_after(less)
+    assert pauses.silence_after(more, is_clear_end=True) <= pauses.silence_after(more)
+
+
+def test_each_eagerness_has_its_share() -> None:
+    assert [Pauses(2.0, each).silence_after(1.0) for each in Eagerness] == pytest.approx([1.8, 1.2, 0.6])

@@ -10,10 +10,11 @@ import sys
 import wave
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import av
+import numpy as np
 import pytest
 from mcp import Client
 from mcp.types import ElicitResult
@@ -24,16 +25,29 @@ from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
+from tests.support.onnx_file import BANDS, HOPS, write_network
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
-from voice_mcp.app import App, link_config
+from voice_mcp.app import (
+    App,
+    build_cues,
+    build_pauses,
+    build_turn_model,
+    link_config,
+    turn_rules,
+)
+from voice_mcp.core.cues import Cue, CueKind
+from voice_mcp.core.endpointing import Endpointer, SpeechPaused
 from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import ListeningUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
+from voice_mcp.storage.paths import DataRoot
 from voice_mcp.types import Transcript
+
+EAGERNESS: tuple[Literal["careful", "balanced", "quick"], ...] = ("careful", "balanced", "quick")
 
 pytestmark = pytest.mark.anyio
 
@@ -390,6 +404,55 @@ async def test_pan_is_where_the_voice_sits(
 async def test_pan_auto_gives_each_conversation_a_place_of_its_own(tmp_path: Path) -> None:
     seating = make_house(tmp_path, pan="auto").speaker.seating
     assert seating.pan("one") != seating.pan("another")
+
+
+def test_turn_model_is_what_judges_a_turn_by_its_sound(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime has no wheel here")
+    root = DataRoot(tmp_path)
+    assert build_turn_model(Settings(turn_model="auto"), root) is None
+    wanted = build_turn_model(Settings(turn_model="smart_turn"), root)
+    assert wanted is not None
+    with pytest.raises(ListeningUnavailable, match="needs the weights"):
+        wanted.prepare()
+    (tmp_path / "models").mkdir()
+    write_network(tmp_path / "models" / "smart-turn.onnx", np.zeros((BANDS, HOPS), np.float32))
+    there = build_turn_model(Settings(turn_model="auto"), root)
+    assert there is not None
+    assert there.completeness(bytes(64_000)) == pytest.approx(0.5)
+    assert build_turn_model(Settings(turn_model="none"), root) is None
+
+
+def test_turn_eagerness_is_how_soon_a_turn_is_over_that_sounds_complete() -> None:
+    silences = [build_pauses(Settings(turn_eagerness=each)).silence_after(1.0) for each in EAGERNESS]
+    assert silences == sorted(silences, reverse=True)
+    assert len(set(silences)) == len(EAGERNESS)
+
+
+def test_end_word_ends_a_turn() -> None:
+    cues = build_cues(Settings(end_word="roger"))
+    assert cues.of("Close the file. Roger.") == Cue(CueKind.END_WORD, "Close the file.", is_clear_end=True)
+    assert build_cues(Settings()).of("Close the file. Roger.").kind is CueKind.ANSWER
+
+
+def test_wait_phrases_ask_for_time() -> None:
+    assert build_cues(Settings(wait_phrases=("warte mal",))).of("Äh, warte mal.").kind is CueKind.WAIT
+    assert build_cues(Settings(wait_phrases=("warte mal",))).of("Wait.").kind is CueKind.ANSWER
+
+
+@pytest.mark.parametrize("wait_s", [5.0, 20.0])
+def test_wait_s_is_how_much_silence_who_asks_for_time_is_granted(wait_s: float) -> None:
+    turn = Endpointer(0.1, build_pauses(Settings()), turn_rules(Settings(wait_s=wait_s)))
+    told = [made for _ in range(10) if (made := turn.add(0.9))] + [made for _ in range(4) if (made := turn.add(0.0))]
+    paused = told[-1]
+    assert isinstance(paused, SpeechPaused)
+    turn.understand(paused, build_cues(Settings()).of("Hold on."))
+    (ended,) = [made for _ in range(600) if (made := turn.add(0.0))]
+    assert ended.at_s - paused.speech_end_s == pytest.approx(wait_s, abs=0.11)
+
+
+def test_repeat_phrases_ask_to_hear_it_again() -> None:
+    assert build_cues(Settings(repeat_phrases=("wie bitte",))).of("Wie bitte?").kind is CueKind.REPEAT
+    assert build_cues(Settings(repeat_phrases=("wie bitte",))).of("Repeat that.").kind is CueKind.ANSWER
 
 
 def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Speech with its truth: who speaks when, in which noise, to the sample. Computed from ``tests/data/voices``.
+"""Speech with its truth: who speaks when, in which noise, to the sample. Computed from ``tests/data/voices``, or from
+another folder of the same kind.
 
 A ``Session`` is one speaker in one place, several turns in a row, in the order they are listened to. A turn is its
 phrases with the pauses of a person who thinks between them, in front of it a moment and behind it five seconds in which
@@ -76,6 +77,13 @@ class Listening:
     """int16, 16 kHz, mono."""
     speech: tuple[tuple[float, float], ...]
     """From when to when somebody really speaks, in seconds; empty where nobody does."""
+    phrases: tuple[str, ...] = ()
+    """What is said then."""
+
+    def said_by(self, at_s: float) -> str:
+        """What somebody who hears well has understood by then; as little punctuated as the corpus is."""
+        done = [text for text, (_, end_s) in zip(self.phrases, self.speech, strict=True) if end_s <= at_s]
+        return " ".join(done)
 
     @property
     def turn_end_s(self) -> float:
@@ -91,6 +99,7 @@ class Session:
     speaker: dict[str, Any]
     place: Place
     draw: int = 0
+    folder: Path = VOICES
 
     @property
     def name(self) -> str:
@@ -111,7 +120,7 @@ class Session:
             yield self._turn(turn, dice)
 
     def _turn(self, turn: dict[str, Any], dice: Dice) -> Listening:
-        voice = _voice(self.speaker["name"])
+        voice = _voice(self.folder / f"{self.speaker['name']}.flac")
         pieces = [np.zeros(RATE_HZ // 2 + dice.below(RATE_HZ))]
         at, speech = len(pieces[0]), []
         for number, (first, end) in enumerate(turn["phrases"]):
@@ -127,7 +136,8 @@ class Session:
         spoken = np.concatenate(pieces) * (level / _VOICE_RMS)
         if self.place.echoes:
             spoken = in_room(spoken, dice)
-        return Listening(_mixed(spoken, self._noise(len(spoken), level, dice)), tuple(speech))
+        pcm = _mixed(spoken, self._noise(len(spoken), level, dice))
+        return Listening(pcm, tuple(speech), tuple(turn["text"].split(" ... ")))
 
     def _noise(self, count: int, level: float, dice: Dice) -> Sound:
         noise = NOISES[self.place.noise](dice, count)
@@ -151,10 +161,10 @@ class Disturbance:
         return Listening(_mixed(noise * (level / rms(noise)), np.zeros(len(noise))), ())
 
 
-def sessions(part: Part) -> list[Session]:
+def sessions(part: Part, folder: Path = VOICES) -> list[Session]:
     """Every speaker of a part in every place."""
-    draws = range(DRAWS[part])
-    return [Session(part, speaker, place, draw) for speaker in _index()[part] for place in PLACES for draw in draws]
+    draws, speakers = range(DRAWS[part]), _index(folder)[part]
+    return [Session(part, speaker, place, draw, folder) for speaker in speakers for place in PLACES for draw in draws]
 
 
 def disturbances(part: Part) -> list[Disturbance]:
@@ -167,12 +177,12 @@ def _mixed(sound: Sound, noise: Sound) -> bytes:
 
 
 @cache
-def _index() -> dict[Part, list[dict[str, Any]]]:
-    loaded: dict[Part, list[dict[str, Any]]] = json.loads((VOICES / "index.json").read_text(encoding="utf-8"))
+def _index(folder: Path) -> dict[Part, list[dict[str, Any]]]:
+    loaded: dict[Part, list[dict[str, Any]]] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return loaded
 
 
 @cache
-def _voice(name: str) -> NDArray[np.float64]:
-    samples, _ = soundfile.read(VOICES / f"{name}.flac", dtype="int16")
+def _voice(path: Path) -> NDArray[np.float64]:
+    samples, _ = soundfile.read(path, dtype="int16")
     return np.asarray(samples, dtype=np.float64)

@@ -54,3 +54,11 @@ def test_the_truth_says_where_the_sound_is() -> None:
         spoken[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)] = True
     assert rms(samples[spoken]) > 10 * rms(samples[~spoken])
     assert rms(samples[~spoken]) == pytest.approx(33.0, rel=0.02)
+
+
+def test_what_was_said_up_to_a_moment_is_the_phrases_that_were_over_by_then() -> None:
+    turn = next(turn for session in sessions("tuning") for turn in session.turns() if len(turn.phrases) == 3)
+    (_, first_end_s), (second_start_s, _), (_, last_end_s) = turn.speech
+    assert turn.said_by(0.0) == ""
+    assert turn.said_by(first_end_s) == turn.said_by(second_start_s) == turn.phrases[0]
+    assert turn.said_by(last_end_s) == " ".join(turn.phrases)

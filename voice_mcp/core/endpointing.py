@@ -5,8 +5,10 @@
        └── nobody for no_speech_s ─▶ over                    (and too long, from anywhere) ─▶ over
 
 All times are seconds of captured sound since listening began, so whatever makes the capture late cannot make a
-decision wrong. Somebody who knows more than silence (what was said, how it was said) decides through ``Pauses``, which
-alone says how long a silence ends the turn.
+decision wrong. ``Pauses`` alone says how long a silence ends the turn.
+
+Whoever knows more than silence says it while the turn is paused: ``judge`` takes how it sounds, ``understand`` what was
+said. Both are about one pause; when the speaker goes on, they are forgotten.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from voice_mcp.core.cues import Cue, CueKind
 from voice_mcp.core.pauses import Pauses
 
 
@@ -28,8 +31,8 @@ class TurnRules:
     """Probability below which it stops: lower, so that a soft syllable does not end it."""
     min_speech_s: float = 0.096
     """Speech that is shorter is a noise."""
-    pause_s: float = 0.2
-    """Silence that is shorter belongs to the words around it."""
+    pause_s: float = 0.15
+    """Silence that is shorter belongs to the words around it. A detector is some 0.1 s late to notice one."""
     pre_roll_s: float = 0.4
     """What is kept from before the speech: its beginning is soft."""
     no_speech_s: float = 10.0
@@ -38,6 +41,8 @@ class TurnRules:
     """No turn ends before."""
     most_s: float = 120.0
     """Every turn ends by then."""
+    wait_s: float = 30.0
+    """Silence that a speaker is granted who asks for time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class Endpointer:
         self._windows = 0
         self._run_windows = 0  # of speech without a break, up to now
         self._speech_end_s = 0.0
+        self._completeness: float | None = None
+        self._cue: Cue | None = None
 
     @property
     def is_over(self) -> bool:
@@ -148,6 +155,30 @@ class Endpointer:
                 return self._speak()
         return self._pause()
 
+    def judge(self, paused: SpeechPaused, completeness: float) -> Decision | None:
+        """Take how likely it is, going by the sound, that the turn was over at a pause; may decide.
+
+        Args:
+            paused: The pause; one that is past makes no difference.
+            completeness: What a ``TurnModel`` says.
+        """
+        if not self._is_now(paused):
+            return None
+        self._completeness = completeness
+        return self._end_if_due()
+
+    def understand(self, paused: SpeechPaused, cue: Cue) -> Decision | None:
+        """Take what the words up to a pause come to; may decide. What is said of one pause later replaces it.
+
+        Args:
+            paused: The pause; one that is past makes no difference.
+            cue: What ``Cues`` says of a transcript that reaches up to it.
+        """
+        if not self._is_now(paused):
+            return None
+        self._cue = cue
+        return self._end_if_due()
+
     def _wait(self) -> Decision | None:
         now_s = self.captured_s
         if self._is_certain:
@@ -171,20 +202,54 @@ class Endpointer:
         now_s = self.captured_s
         if self._is_certain:
             pause_s = self._run_s - self._speech_end_s
-            self._pauses.went_on(pause_s)
+            if not self._was_asked_to_wait:  # which says nothing of how this speaker pauses
+                self._pauses.went_on(pause_s)
+            self._forget()
             self._state, self._speech_end_s = _State.SPEAKING, now_s
             return SpeechResumed(now_s, pause_s)
-        is_silent = not self._run_windows and now_s - self._speech_end_s >= self._pauses.silence_s
-        if is_silent and now_s >= self._rules.least_s:
-            self._pauses.turn_ended()
-            self._state = _State.OVER
-            return TurnEnded(now_s, self._speech_end_s)
-        return None
+        return self._end_if_due()
+
+    def _end_if_due(self) -> Decision | None:
+        now_s = self.captured_s
+        if self._run_windows or now_s < self._least_s or now_s - self._speech_end_s < self._silence_s:
+            return None
+        self._pauses.turn_ended()
+        self._state = _State.OVER
+        return TurnEnded(now_s, self._speech_end_s)
 
     def _give_up(self) -> Decision:
         nobody_spoke = self._state is _State.WAITING
         self._state = _State.OVER
         return NobodySpoke(self.captured_s) if nobody_spoke else TooLong(self.captured_s, self._speech_end_s)
+
+    def _is_now(self, paused: SpeechPaused) -> bool:
+        return self._state is _State.PAUSED and paused.speech_end_s == self._speech_end_s
+
+    def _forget(self) -> None:
+        self._completeness = self._cue = None
+
+    @property
+    def _silence_s(self) -> float:
+        """The silence that ends the turn, as far as is known by now."""
+        if self._was_asked_to_wait:
+            return self._rules.wait_s
+        if self._said_end_word:
+            return 0.0
+        return self._pauses.silence_after(
+            self._completeness, is_clear_end=self._cue is not None and self._cue.is_clear_end
+        )
+
+    @property
+    def _least_s(self) -> float:
+        return 0.0 if self._said_end_word else self._rules.least_s
+
+    @property
+    def _was_asked_to_wait(self) -> bool:
+        return self._cue is not None and self._cue.kind is CueKind.WAIT
+
+    @property
+    def _said_end_word(self) -> bool:
+        return self._cue is not None and self._cue.kind is CueKind.END_WORD
 
     @property
     def _is_certain(self) -> bool:
