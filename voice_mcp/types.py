@@ -196,3 +196,13 @@ class Transcript:
     model: str = ""
     language: str | None = None
     """ISO 639-1 code, when the engine says or was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAnswer:
+    """What came of something that was asked for by a key."""
+
+    obeyed: bool
+    """Whether anything was there to do it to."""
+    sentence: str
+    """What was done, or why nothing was; one of the house's own."""
