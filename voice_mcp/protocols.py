@@ -10,14 +10,16 @@ everything is pulled by the sound card and never waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from voice_mcp.types import (
     AudioClip,
     CaptureCondition,
     CapturedSound,
+    ControlAnswer,
     PcmFormat,
     PlaybackEvent,
     RecognitionHints,
@@ -188,6 +190,8 @@ class FrameConverter(Protocol):
 
 PlaybackListener = Callable[[PlaybackEvent], None]
 """Told what happens to the sound, on the event loop; returns at once and never raises."""
+WordBegan = Callable[[int], int | None]
+"""Told how many frames have been heard; returns the frame with which the word begins that was being said, or None."""
 
 
 class Playback(Protocol):
@@ -229,6 +233,22 @@ class Playback(Protocol):
 
     def stop(self) -> None:
         """Silence, now. Returns at once; ``wait`` tells what was heard."""
+        ...
+
+    def hold(self) -> None:
+        """Silence, now, and for as long as nobody says ``go_on``. Returns at once; ``write`` goes on, and waits.
+
+        A device is let go meanwhile; a file is only not written on.
+        """
+        ...
+
+    def go_on(self, word_began: WordBegan) -> None:
+        """No longer held: sound goes on with the word in which it stopped. Returns at once.
+
+        Args:
+            word_began: Asked when it is known how much was heard. Where it says None, sound goes on with the last lull
+                before the word.
+        """
         ...
 
     async def wait(self) -> PlaybackEvent:
@@ -618,6 +638,59 @@ class FrameSource(Protocol):
 
     def lost(self, reason: str) -> None:
         """The device is gone."""
+        ...
+
+
+class Controls(Protocol):
+    """What a key can do to a process that speaks: what stands behind the door. Nothing here waits for sound."""
+
+    async def done(self) -> ControlAnswer:
+        """End the user's turn: they have said all there is."""
+        ...
+
+    async def stop(self) -> ControlAnswer:
+        """End what speaks, and listen no more."""
+        ...
+
+    async def repeat(self) -> ControlAnswer:
+        """Say the last message again; the agent is not told."""
+        ...
+
+    async def pause(self) -> ControlAnswer:
+        """Silence what speaks until ``resume``."""
+        ...
+
+    async def resume(self) -> ControlAnswer:
+        """Go on with the word in which it stopped."""
+        ...
+
+    async def skip(self) -> ControlAnswer:
+        """End what speaks and go on with the next."""
+        ...
+
+    async def hush(self) -> ControlAnswer:
+        """End everything, also what waits."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """Who speaks, who waits, who listens, since when; as JSON takes it."""
+        ...
+
+
+class Ears(Protocol):
+    """Somebody who may be listening to the user, as a key can end it."""
+
+    @property
+    def listens_since(self) -> datetime | None:
+        """Since when; None when nobody listens."""
+        ...
+
+    def end_turn(self) -> None:
+        """Take what was said so far as all there is. Returns at once."""
+        ...
+
+    def stop(self) -> None:
+        """Listen no more; what was said is not waited for. Returns at once."""
         ...
 
 

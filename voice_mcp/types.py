@@ -96,6 +96,10 @@ class PlaybackEventType(StrEnum):
     """The device or the audio process is gone; MOVED follows, or the playback fails."""
     MOVED = "moved"
     """Sound goes on, at another device or at one that came back."""
+    HELD = "held"
+    """It is silent, because it is held."""
+    WENT_ON = "went_on"
+    """It is no longer held: sound goes on with frame ``frames``, from where on everything is heard once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class PlaybackEvent:
     gap_s: float = 0.0
     """For UNDERRUN, RESUMED and MOVED: seconds of silence that were inserted."""
     heard_frames: int = 0
-    """For ENDED: frames that were really heard; less than ``frames`` when the device was cut off."""
+    """For ENDED and HELD: frames that were really heard; less than ``frames`` when the device was cut off."""
     underruns: int = 0
     """For ENDED: gaps in all."""
     inserted_s: float = 0.0
@@ -234,3 +238,13 @@ class Transcript:
     """All of ``text`` in stretches, for engines that say when what was said."""
     note: str = ""
     """What the user should know: who was asked in vain before."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAnswer:
+    """What came of something that was asked for by a key."""
+
+    obeyed: bool
+    """Whether anything was there to do it to."""
+    sentence: str
+    """What was done, or why nothing was; one of the house's own."""
