@@ -218,6 +218,7 @@ BAD = [
     ("PAN", "left", "neither auto nor a number from -1 up to 1"),
     ("DEVICE_WAIT_S", "-1", "a number from 0 up to 600"),
     ("DEVICE_WAKE_MS", "5001", "a number from 0 up to 5000"),
+    ("BARGE_IN", "yes", "one of off, headphones, on"),
     ("AUDIO_OUTPUT", "speaker", "auto, sounddevice, miniaudio, file, null"),
     ("TTS_BASE_URLS", "localhost:8880", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://", "an http:// or https:// address"),

@@ -223,6 +223,15 @@ class Devices(BaseModel):
         raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
+class Interruption(BaseModel):
+    """Whether the agent can be interrupted."""
+
+    barge_in: Literal["off", "headphones", "on"] = Field(
+        "off",
+        description="Listen while the agent speaks: with headphones, or on open speakers too, which needs voice-mcp[aec].",
+    )
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -231,7 +240,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, Interruption, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voice_mcp.codecs.conversion import Converter
+from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.utterance import Utterance
 from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
 from voice_mcp.protocols import Playback, PlaybackListener, Speakers
@@ -49,6 +50,7 @@ class Outlet:
         listener: Told what happens to the sound.
         note: Told what the user should know.
         pan: Where this voice sits.
+        tap: Told what is handed over, if somebody listens at the same time.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Outlet:
         note: Callable[[str], None],
         *,
         pan: float = 0.0,
+        tap: PlaybackTap | None = None,
     ) -> None:
         self._speakers = speakers
         self._to_file = not choice.device
@@ -68,6 +71,7 @@ class Outlet:
         self._listener = listener
         self._note = note
         self._pan = pan
+        self._tap = tap
         self._playback: Playback | None = None
         self._converter: Converter | None = None
         self._sent_frames = 0
@@ -134,6 +138,8 @@ class Outlet:
     def rest(self) -> None:
         """Nothing more is due for now."""
         if self._playback is not None:
+            if self._tap is not None:
+                self._tap.rest()
             self._playback.rest()
 
     def renew(self) -> None:
@@ -180,6 +186,8 @@ class Outlet:
         self._playback = await self._speakers.begin(
             fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
         )
+        if self._tap is not None:
+            self._tap.begin(fmt)
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:
         """Wait for the device; without one, write a file if that will do.
@@ -200,5 +208,7 @@ class Outlet:
     async def _hand_over(self, frames: bytes) -> None:
         assert self._playback is not None
         self._utterance.sent(frames)
+        if self._tap is not None:
+            self._tap.write(frames)
         await self._playback.write(frames)
         self._sent_frames += self._playback.format.frames(len(frames))

@@ -20,6 +20,7 @@ from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
+from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.rendering import Again, Begin, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.seating import Seating
@@ -84,6 +85,7 @@ class Speaker:
         archive: Where records go.
         output: A device, a file, or whichever there is.
         phrases: What is kept of what is said often, if anything is.
+        tap: Told all that is played, if somebody listens at the same time.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class Speaker:
         archive: Archive,
         output: OutputChoice,
         phrases: Phrases | None = None,
+        tap: PlaybackTap | None = None,
     ) -> None:
         self.roster = roster
         self.speakers = speakers
         self.archive = archive
         self.output = output
         self.phrases = phrases
+        self.tap = tap
         self.seating = Seating(output.pan)
         self.floor = Floor()
         self.current: Speech | None = None
@@ -183,6 +187,7 @@ class Speech:
             self._take_event,
             self._rendering.note,
             pan=speaker.seating.pan(utterance.conversation_id),
+            tap=speaker.tap,
         )
         self._stretches: list[_Stretch] = []
         self._shown = 0
@@ -333,6 +338,8 @@ class Speech:
     def _take_event(self, event: PlaybackEvent) -> None:
         if self._over:
             return
+        if self._speaker.tap is not None:
+            self._speaker.tap.take(event)
         kind, data = event.type, {"at_s": round(event.heard_at_s - self._arrived_s, 4)}
         if kind is PlaybackEventType.OPENED:
             self._heard.backend = event.backend
