@@ -228,7 +228,7 @@ class Interruption(BaseModel):
 
     barge_in: Literal["off", "headphones", "on"] = Field(
         "off",
-        description="Listen while the agent speaks: with headphones, or on open speakers too, which needs voice-mcp[aec].",
+        description="Listen while the agent speaks; on open speakers that needs voice-mcp[aec].",
     )
 
 

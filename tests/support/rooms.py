@@ -42,8 +42,8 @@ class Room:
         sound = _drifted(_distorted(played, self.drive), self.skew_ppm)
         delay = round(self.delay_s * RATE_HZ)
         heard: Sound = fftconvolve(sound, self._walls())[: len(played)]
-        late: Sound = np.concatenate([np.zeros(delay), heard])[: len(played)]
-        return late
+        out: Sound = np.concatenate([np.zeros(delay), heard])[: len(played)]
+        return out
 
     def _walls(self) -> Sound:
         """What an impulse becomes: itself, then noise that dies away."""
@@ -64,8 +64,9 @@ def level_db(sound: Sound) -> float:
 
 
 def at_level(sound: Sound, wanted_db: float) -> Sound:
-    """The same sound at a mean level in dBFS; pauses longer than they are loud count less than speech."""
-    return sound * 10.0 ** ((wanted_db - speech_level_db(sound)) / 20.0)
+    """The same sound with its speech at a level in dBFS."""
+    louder: Sound = sound * 10.0 ** ((wanted_db - speech_level_db(sound)) / 20.0)
+    return louder
 
 
 def speech_level_db(sound: Sound) -> float:

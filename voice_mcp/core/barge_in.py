@@ -53,7 +53,7 @@ class BargeIn:
         self._echo = echo
         self._rules = rules
         self._window_s = LISTENING_FORMAT.seconds(detector.window_frames)
-        self._guard = EchoGuard(max(1, round(CONFIRM_S / self._window_s))) if echo is not None else None
+        self._guard = EchoGuard(self._window_s, CONFIRM_S) if echo is not None else None
         self._interruption: Interruption | None = None
         self._waiting = Waiting()
         self._due_s: float | None = None
@@ -85,6 +85,8 @@ class BargeIn:
         if self._due_s is not None and abs(sound.at_s - self._due_s) > BREAK_S:
             self._detector.reset()
             self._waiting = Waiting()
+            if self._interruption is not None:
+                self._interruption.break_off()
         self._due_s = sound.at_s + LISTENING_FORMAT.seconds(LISTENING_FORMAT.frames(len(sound.frames)))
         cleaned = self._echo.add(sound) if self._echo is not None else Cleaned(sound, b"", b"")
         began_s = cleaned.sound.at_s - LISTENING_FORMAT.seconds(self._waiting.frames)
@@ -134,7 +136,7 @@ class Waiting:
 
 def barge_in(
     mode: BargeInMode,
-    detector: VoiceDetector,
+    make_detector: Callable[[], VoiceDetector],
     make_canceller: Callable[[], EchoCanceller],
     played: PlayedSound | None,
 ) -> BargeIn | None:
@@ -142,7 +144,7 @@ def barge_in(
 
     Args:
         mode: Whether, and whether there is an echo.
-        detector: For this microphone alone.
+        make_detector: Called only where somebody listens.
         make_canceller: Called only where there is an echo.
         played: What is played; known only where there is an echo.
 
@@ -152,7 +154,8 @@ def barge_in(
     if mode == "off":
         return None
     if mode == "headphones":
-        return BargeIn(detector)
+        return BargeIn(make_detector())
     if played is None:
         raise ListeningUnavailable("Nobody tells what the agent says.", hint="Set VOICEMODE_BARGE_IN=headphones.")
-    return BargeIn(detector, EchoRemoval(make_canceller(), played))
+    echo = EchoRemoval(make_canceller(), played)  # first: it may not be installed
+    return BargeIn(make_detector(), echo)

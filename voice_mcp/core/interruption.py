@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
+from statistics import fmean
 
 CONFIRM_S = 0.2
 """Speech that lasts this long is an interruption: longer than a click, a knock, most coughs; and still at once."""
@@ -26,6 +27,8 @@ class InterruptionRules:
     """Probability at which speech begins."""
     off: float = 0.35
     """Probability below which it stops: lower, so that a soft syllable does not end it."""
+    sure: float = 0.8
+    """The mean probability of its windows at which speech is certain."""
     dip_windows: int = 1
     """Windows within the first 200 ms that may fall below."""
     burst_s: float = 0.3
@@ -76,6 +79,7 @@ class Interruption:
         self._rules = rules or InterruptionRules()
         self._confirm_windows = max(1, round(CONFIRM_S / window_s))
         self._run: deque[bool] = deque()  # since what may be speech began: which windows are
+        self._newest: deque[float] = deque(maxlen=self._confirm_windows)  # of the windows that are
         self._state = _State.WATCHING
         self._now_s = self._speech_s = self._speech_end_s = 0.0
 
@@ -99,11 +103,19 @@ class Interruption:
         """
         self._now_s = at_s + self._window_s
         is_speech = probability >= (self._rules.off if self._run and self._run[-1] else self._rules.on)
+        if is_speech:
+            self._newest.append(probability)
         if self._state is _State.WATCHING:
             return self._watch(is_speech, is_echo=is_echo)
         if self._state is _State.INTERRUPTED:
             return self._follow(is_speech)
         return None
+
+    def break_off(self) -> None:
+        """What follows comes after a gap in the sound: what is not certain yet begins anew."""
+        if self._state is _State.WATCHING:
+            self._run.clear()
+            self._newest.clear()
 
     def words_came(self) -> None:
         """The owner knows that words were said: it is an interruption for good."""
@@ -117,12 +129,16 @@ class Interruption:
         self._run.append(is_speech)
         while self._run and (not self._run[0] or self._has_too_many_dips or self._is_too_long):
             self._run.popleft()
-        if is_echo or not is_speech or self._run.count(True) < self._confirm_windows:
+        if is_echo or not is_speech or not self._is_certain:
             return None
         self._state = _State.INTERRUPTED
         self._speech_s = self._now_s - len(self._run) * self._window_s
         self._speech_end_s = self._now_s
         return Interrupted(self._now_s, self._speech_s)
+
+    @property
+    def _is_certain(self) -> bool:
+        return self._run.count(True) >= self._confirm_windows and fmean(self._newest) >= self._rules.sure
 
     @property
     def _has_too_many_dips(self) -> bool:

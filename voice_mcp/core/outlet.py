@@ -18,7 +18,7 @@ from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.utterance import Utterance
 from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
 from voice_mcp.protocols import Playback, PlaybackListener, Speakers
-from voice_mcp.types import PcmFormat
+from voice_mcp.types import PcmFormat, PlaybackEvent
 
 SILENCE_S = 1.6
 """How long a stop may take to be confirmed by the audio process before the record is closed without it."""
@@ -184,10 +184,15 @@ class Outlet:
             # Written by the audio process itself. Other formats are encoded here, from what it reports as taken.
             path = await self._utterance.reserve_for_audio_process()
         self._playback = await self._speakers.begin(
-            fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
+            fmt, self._tell, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
         )
         if self._tap is not None:
             self._tap.begin(fmt)
+
+    def _tell(self, event: PlaybackEvent) -> None:
+        if self._tap is not None:
+            self._tap.take(event)
+        self._listener(event)
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:
         """Wait for the device; without one, write a file if that will do.

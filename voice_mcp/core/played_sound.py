@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_high
 from typing import Protocol
 
 from voice_mcp.types import LISTENING_FORMAT, PcmFormat, PlaybackEvent, PlaybackEventType
@@ -27,7 +27,7 @@ MOVE_S = 0.004
 """How wrong a stretch may lie before it is moved."""
 AHEAD_S = 0.15
 """How far beyond the newest report sound is taken to go on: that it came to a halt is told when it resumes."""
-_REPORTS = 5
+_REPORTS, _FIRST_REPORTS = 11, 3
 _PAUSE_FRAMES, _MOVE_FRAMES, _AHEAD_FRAMES = map(LISTENING_FORMAT.frames_in, (PAUSE_S, MOVE_S, AHEAD_S))
 _FRAME_BYTES = LISTENING_FORMAT.frame_bytes
 _SILENT_BACKENDS = ("file",)
@@ -96,6 +96,7 @@ class _Run:
         self._told = 0  # how many frames had left by the newest report, in the run's own format
         self._stretches: deque[_Stretch] = deque()
         self._reports: deque[int] = deque(maxlen=_REPORTS)
+        self._is_fresh = True  # whether the stretch stands where its first report put it
         self._next: int | None = 0  # where the next stretch begins, while there is none; None: nothing more is heard
 
     def write(self, frames: bytes) -> None:
@@ -161,7 +162,7 @@ class _Run:
         if stretch is None:
             if self._next is not None:
                 self._stretches.append(_Stretch(self._next, heard - (here - self._next)))
-                self._next = None
+                self._next, self._is_fresh = None, True
                 self._reports.clear()
         elif event.type is PlaybackEventType.POSITION and event.frames >= self._written:
             pass  # the last of what there is: it may have left long ago
@@ -175,15 +176,16 @@ class _Run:
             begins = self._pause_before(here)
             self._break_off(begins)
             self._stretches.append(_Stretch(begins, stretch.heard + (begins - stretch.first) + late))
-            self._next = None
+            self._next, self._is_fresh = None, True
             return
         self._reports.append(late)
-        if len(self._reports) == 1:  # a device that was just opened takes more at once than it plays at once
-            stretch.heard += late
-            self._reports[0] = 0
-        elif len(self._reports) == _REPORTS and abs(off := round(median(self._reports))) > _MOVE_FRAMES:
-            stretch.heard += off
-            self._reports.clear()
+        off = median_high(self._reports)  # of two the later one: a report is early by a period, or late by little
+        if self._is_fresh:  # a device that was just opened takes more at once than it plays at once
+            self._is_fresh = len(self._reports) < _FIRST_REPORTS
+        elif len(self._reports) < _REPORTS or abs(off) <= _MOVE_FRAMES:
+            return
+        stretch.heard += off
+        self._reports = deque((each - off for each in self._reports), _REPORTS)
 
     def _pause_before(self, here: int) -> int:
         """Where the silence was that held ``here`` up: where the writer rested, else after what was told before."""

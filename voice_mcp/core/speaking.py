@@ -338,8 +338,6 @@ class Speech:
     def _take_event(self, event: PlaybackEvent) -> None:
         if self._over:
             return
-        if self._speaker.tap is not None:
-            self._speaker.tap.take(event)
         kind, data = event.type, {"at_s": round(event.heard_at_s - self._arrived_s, 4)}
         if kind is PlaybackEventType.OPENED:
             self._heard.backend = event.backend
