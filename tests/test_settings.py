@@ -238,6 +238,7 @@ BAD = [
     ("TURN_MODEL", "livekit", "auto, none, smart_turn"),
     ("TURN_EAGERNESS", "hasty", "careful, balanced, quick"),
     ("WAIT_S", "0", "a number from 1 up to 600"),
+    ("BARGE_IN", "yes", "one of off, headphones, on"),
     ("AUDIO_OUTPUT", "speaker", "auto, sounddevice, miniaudio, file, null"),
     ("DEFAULT_LISTEN_DURATION", "0", "a number above 0 up to 3600"),
     ("SILENCE_THRESHOLD_MS", "100", "a number from 200 up to 30000"),

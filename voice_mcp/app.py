@@ -11,6 +11,7 @@ from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.control.address import RUN_FOLDER
 from voice_mcp.control.door import Door
+from voice_mcp.core.barge_in import BargeIn, barge_in
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.cues import Cues
 from voice_mcp.core.dialogue import Dialogue
@@ -21,6 +22,7 @@ from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.pauses import USUAL_SILENCE_S, Eagerness, Pauses
 from voice_mcp.core.phrases import Phrases
+from voice_mcp.core.played_sound import PlayedSound
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.remote_control import RemoteControl
 from voice_mcp.core.script import Script
@@ -29,6 +31,7 @@ from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
+from voice_mcp.echo.webrtc import WebRtcCanceller
 from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
@@ -51,6 +54,7 @@ from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.turn.smart_turn import SmartTurn
 from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
+from voice_mcp.vad.silero import SileroDetector
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +107,9 @@ class App:
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
-        self.speaker = Speaker(roster, self.link, self.archive, output, phrases, settings.pause_limit_s)
+        # Only an echo canceller asks what was played; knowing it costs a conversion of all that is said.
+        self.played = PlayedSound(Converter) if settings.barge_in == "on" else None
+        self.speaker = Speaker(roster, self.link, self.archive, output, phrases, settings.pause_limit_s, self.played)
         self.dialogue = Dialogue(
             self.speaker,
             self.archive,
@@ -135,6 +141,16 @@ class App:
     def audio_process_id(self) -> int | None:
         """The audio process, while it runs."""
         return self.link.pid
+
+    def barge_in(self) -> BargeIn | None:
+        """Whoever listens while the agent speaks, for one microphone; None where nobody is to.
+
+        Thread: any; the first one loads numpy and two libraries.
+
+        Raises:
+            ListeningUnavailable: The agent would interrupt itself: echo cancellation is not installed.
+        """
+        return barge_in(self.settings.barge_in, SileroDetector, WebRtcCanceller, self.played)
 
     def warm_up(self) -> None:
         """Load in the background what the first words will need. Returns at once; a second call does nothing."""

@@ -520,8 +520,13 @@ class TurnModel(Protocol):
 class EchoCanceller(Protocol):
     """Takes the agent's own voice out of what a microphone hears. One file in ``echo/`` each; for one stream each.
 
-    The output has as many frames as the input.
+    The output has as many frames as the input, and does not depend on how the input was cut.
     """
+
+    @property
+    def delay_frames(self) -> int:
+        """How much older what comes out is than what goes in at the same time."""
+        ...
 
     def cancel(self, heard: bytes, played: bytes) -> bytes:
         """The next frames without what was played.

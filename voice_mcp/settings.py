@@ -304,6 +304,15 @@ class KeyBindings(BaseModel):
     )
 
 
+class Interruption(BaseModel):
+    """Whether the agent can be interrupted."""
+
+    barge_in: Literal["off", "headphones", "on"] = Field(
+        "off",
+        description="Listen while the agent speaks; on open speakers that needs voice-mcp[aec].",
+    )
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -315,14 +324,15 @@ class SpeechService(BaseModel):
 class Settings(
     Core,
     SpeechOut,
-    Recognition,
     Streaming,
     Devices,
-    Listening,
-    SpeechService,
     Microphones,
+    Recognition,
+    Listening,
     TurnTaking,
+    Interruption,
     KeyBindings,
+    SpeechService,
     BaseSettings,
 ):
     """Everything that can be set; each part of the house takes only its own section."""

@@ -16,7 +16,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voice_mcp.core.answer import Answer, AnswerStatus, Outcome
 from voice_mcp.core.barge_in import BargeIn
@@ -295,7 +295,7 @@ class Conversing:
             self._barge_in.agent_is_silent()
         return None
 
-    async def _next_decision(self, ended: asyncio.Future[None]) -> Interrupted | FalseAlarm | None:
+    async def _next_decision(self, ended: asyncio.Future[Any]) -> Interrupted | FalseAlarm | None:
         """What is decided next; None when the message is over first."""
         decision = asyncio.ensure_future(self._decisions.get())
         try:

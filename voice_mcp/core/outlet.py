@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voice_mcp.codecs.conversion import Converter
+from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.utterance import Utterance
 from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
 from voice_mcp.protocols import Playback, PlaybackListener, Speakers, WordBegan
-from voice_mcp.types import PcmFormat
+from voice_mcp.types import PcmFormat, PlaybackEvent
 
 SILENCE_S = 1.6
 """How long a stop may take to be confirmed by the audio process before the record is closed without it."""
@@ -49,6 +50,7 @@ class Outlet:
         listener: Told what happens to the sound.
         note: Told what the user should know.
         pan: Where this voice sits.
+        tap: Told what is handed over, if somebody listens at the same time.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Outlet:
         note: Callable[[str], None],
         *,
         pan: float = 0.0,
+        tap: PlaybackTap | None = None,
     ) -> None:
         self._speakers = speakers
         self._to_file = not choice.device
@@ -68,6 +71,7 @@ class Outlet:
         self._listener = listener
         self._note = note
         self._pan = pan
+        self._tap = tap
         self._playback: Playback | None = None
         self._converter: Converter | None = None
         self._sent_frames = 0
@@ -139,6 +143,8 @@ class Outlet:
     def rest(self) -> None:
         """Nothing more is due for now."""
         if self._playback is not None:
+            if self._tap is not None:
+                self._tap.rest()
             self._playback.rest()
 
     def renew(self) -> None:
@@ -195,10 +201,17 @@ class Outlet:
             # Written by the audio process itself. Other formats are encoded here, from what it reports as taken.
             path = await self._utterance.reserve_for_audio_process()
         self._playback = await self._speakers.begin(
-            fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
+            fmt, self._tell, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
         )
         if self._is_held:
             self._playback.hold()
+        if self._tap is not None:
+            self._tap.begin(fmt)
+
+    def _tell(self, event: PlaybackEvent) -> None:
+        if self._tap is not None:
+            self._tap.take(event)
+        self._listener(event)
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:
         """Wait for the device; without one, write a file if that will do.
@@ -219,5 +232,7 @@ class Outlet:
     async def _hand_over(self, frames: bytes) -> None:
         assert self._playback is not None
         self._utterance.sent(frames)
+        if self._tap is not None:
+            self._tap.write(frames)
         await self._playback.write(frames)
         self._sent_frames += self._playback.format.frames(len(frames))

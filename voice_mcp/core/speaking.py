@@ -21,6 +21,7 @@ from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
+from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.rendering import Again, Begin, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.seating import Seating
@@ -108,6 +109,7 @@ class Speaker:
         output: A device, a file, or whichever there is.
         phrases: What is kept of what is said often, if anything is.
         longest_hold_s: How long an utterance can be held; then it ends.
+        tap: Told all that is played, if somebody listens at the same time.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Speaker:
         output: OutputChoice,
         phrases: Phrases | None = None,
         longest_hold_s: float = LONGEST_HOLD_S,
+        tap: PlaybackTap | None = None,
     ) -> None:
         self.longest_hold_s = longest_hold_s
         self.roster = roster
@@ -125,6 +128,7 @@ class Speaker:
         self.archive = archive
         self.output = output
         self.phrases = phrases
+        self.tap = tap
         self.seating = Seating(output.pan)
         self.floor = Floor()
         self.current: Speech | None = None
@@ -211,6 +215,7 @@ class Speech:
             self._take_event,
             self._rendering.note,
             pan=speaker.seating.pan(utterance.conversation_id),
+            tap=speaker.tap,
         )
         self._stretches: list[_Stretch] = []
         self._shown = 0
