@@ -66,7 +66,7 @@ class Room:
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
-    with PulseCard() as card, SpeechEndpoint(hears="Port eight thousand, please.") as endpoint:
+    with PulseCard() as card, SpeechEndpoint(hears="Change the port to eight thousand") as endpoint:
         for name, value in card.env.items():
             monkeypatch.setenv(name, value)
         yield Room(card, card.microphone(16_000, noise=ROOM_NOISE), endpoint, tmp_path, EventRecorder())
@@ -93,6 +93,12 @@ async def converse(client: Client, prompted: Prompted | None = None, **arguments
     return structured
 
 
+async def say_when_listening(room: Room, pcm: bytes) -> None:
+    """Speak as soon as the agent is silent, whichever call waits then: before the chime."""
+    await until(room, EventType.TTS_PLAYBACK_END)
+    room.microphone.say(pcm)
+
+
 async def until(room: Room, kind: EventType) -> None:
     await eventually_async(lambda: room.seen(kind) > 0, WAIT_S, kind.value)
 
@@ -106,13 +112,13 @@ async def test_what_the_user_says_comes_back_as_words(room: Room) -> None:
     async with Client(create_server(room.house())) as client:
         result = await converse(client, Prompted(saying(room, speech)), message="Which port?")
 
-    assert (result["status"], result["response"]) == ("answered", "Port eight thousand, please.")
+    assert (result["status"], result["response"]) == ("answered", "Change the port to eight thousand")
     assert result["spoken"]["status"] == "completed"
     assert result["stt_engine"] == room.endpoint.host
     assert 0 < result["end_of_turn_ms"] < 5_000
     assert heard_share(speech, room.heard[-1]) > 0.9
     (spoken, heard) = exchanges(room.folder)
-    assert (spoken["type"], heard["type"], heard["text"]) == ("tts", "stt", "Port eight thousand, please.")
+    assert (spoken["type"], heard["type"], heard["text"]) == ("tts", "stt", "Change the port to eight thousand")
 
 
 async def test_the_microphone_is_closed_when_the_answer_is_there(room: Room) -> None:
@@ -146,13 +152,14 @@ async def test_a_turn_that_is_longer_than_the_call_goes_on_in_the_next_and_nothi
     speech = said(number=1, pause_s=0.5) + silence(0.4) + said(number=0, pause_s=0.5) + silence(0.4) + said(number=6)
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
-        first = await converse(client, Prompted(saying(room, speech)), message="Well?")
-        results = [first]
+        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        results = [await converse(client, message="Well?")]
+        await speaking
         while results[-1]["status"] == "listening":
             results.append(await converse(client))
 
     assert len(results) >= 3, "over three calls"
-    assert results[-1]["response"] == "Port eight thousand, please."
+    assert results[-1]["response"] == "Change the port to eight thousand"
     assert heard_share(speech, room.heard[-1]) > 0.9
     assert room.card.recorders() == set()
 
@@ -161,7 +168,9 @@ async def test_a_message_that_comes_while_the_user_speaks_is_not_said(room: Room
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
         speech = said(number=1) + silence(0.3) + said(number=0)
-        first = await converse(client, Prompted(saying(room, speech)), message="Well?")
+        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        first = await converse(client, message="Well?")
+        await speaking
         results = [first, await converse(client, message="Something else.")]
         while results[-1]["status"] == "listening":
             results.append(await converse(client))
@@ -182,13 +191,12 @@ async def test_a_cancelled_call_closes_the_microphone(room: Room) -> None:
         assert (await converse(client, Prompted(saying(room, said())), message="Again?"))["status"] == "answered"
 
 
-async def test_an_answer_that_begins_with_the_chime_loses_nothing(room: Room) -> None:
+async def test_an_answer_that_begins_before_the_chime_loses_nothing(room: Room) -> None:
     speech = phrases(number=0)[0]
     async with Client(create_server(room.house())) as client:
-        call = asyncio.ensure_future(converse(client, message="Well?"))
-        await until(room, EventType.RECORDING_START)
-        room.microphone.say(speech)
-        assert (await call)["status"] == "answered"
+        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        assert (await converse(client, message="Well?"))["status"] == "answered"
+        await speaking
 
     assert heard_share(speech, room.heard[-1]) > 0.9
 
@@ -199,7 +207,7 @@ async def test_who_asks_for_it_hears_the_message_again(room: Room) -> None:
     async with Client(create_server(room.house())) as client:
         result = await converse(client, Prompted(again, again), message="Which port?")
 
-    assert result["response"] == "Port eight thousand, please."
+    assert result["response"] == "Change the port to eight thousand"
     spoken = [line["text"] for line in exchanges(room.folder) if line["type"] == "tts"]
     assert spoken == ["Which port?", "Which port?"]
 
@@ -210,16 +218,16 @@ async def test_who_asks_for_time_gets_it(room: Room) -> None:
     async with Client(create_server(room.house())) as client:
         result = await converse(client, Prompted(saying(room, speech)), message="Which port?")
 
-    assert "Port eight thousand, please." in result["response"]
+    assert "Change the port to eight thousand" in result["response"]
 
 
 async def test_the_end_word_ends_the_turn_at_once(room: Room) -> None:
-    room.endpoint.always_hear("Port eight thousand. Over.")
+    room.endpoint.always_hear("Change the port to eight thousand. Over.")
     house = room.house(end_word="over", silence_threshold_ms=10_000)
     async with Client(create_server(house)) as client:
         result = await converse(client, Prompted(saying(room, said())), message="Which port?")
 
-    assert result["response"] == "Port eight thousand."
+    assert result["response"] == "Change the port to eight thousand."
     assert result["end_of_turn_ms"] < 2_000
 
 

@@ -62,6 +62,8 @@ class Answer:
             self._last = heard
         if heard.recording_problem is not None:
             self.notes.append(heard.recording_problem)
+        if heard.transcript is not None and heard.transcript.note:
+            self.notes.append(heard.transcript.note)
 
     def outcome(self, status: AnswerStatus, spoken: Spoken | None) -> Outcome:
         """What it came to."""

@@ -104,6 +104,11 @@ class Conversing:
         return self._is_saying
 
     @property
+    def utterance_id(self) -> str:
+        """What the records call what is being said, or was said last; empty when nothing is."""
+        return self._speech.utterance_id if self._speech is not None else ""
+
+    @property
     def is_listening(self) -> bool:
         """Whether the user is being listened to."""
         return self._listening is not None

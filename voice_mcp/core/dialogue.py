@@ -11,6 +11,7 @@ from voice_mcp.core.barge_in import BargeIn
 from voice_mcp.core.conversing import Conversing, Say
 from voice_mcp.core.listening import Ears, Heard, Wishes
 from voice_mcp.core.open_microphone import Clean, OpenMicrophone
+from voice_mcp.core.rehearing import FAILED, NO_SPEECH, UNDERSTOOD
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker, Speech
@@ -162,7 +163,7 @@ class Dialogue:
 def _metadata(heard: Heard) -> dict[str, Any]:
     transcript = heard.transcript
     metadata: dict[str, Any] = {
-        "status": "failed" if heard.problem is not None else "heard" if transcript is not None else "interrupted",
+        "status": _status(heard),
         "engine": transcript.engine if transcript is not None else None,
         "model": transcript.model if transcript is not None else None,
         "language": transcript.language if transcript is not None else None,
@@ -172,5 +173,14 @@ def _metadata(heard: Heard) -> dict[str, Any]:
         "channels": LISTENING_FORMAT.channels,
     }
     if heard.problem is not None:
-        metadata["error"] = heard.problem.message
+        speech = [[round(span.start_s, 3), round(span.end_s, 3)] for span in heard.spans]
+        metadata |= {"error": heard.problem.message, "speech": speech}
     return metadata
+
+
+def _status(heard: Heard) -> str:
+    if heard.problem is not None:
+        return FAILED
+    if heard.transcript is None:
+        return "interrupted"
+    return UNDERSTOOD if heard.transcript.text else NO_SPEECH

@@ -78,6 +78,8 @@ class Heard:
     """None when nobody spoke, nobody was to be understood, or nobody could understand."""
     cue: Cue | None = None
     """What the words ask for."""
+    spans: tuple[SpeechSpan, ...] = ()
+    """Where in the recording somebody speaks."""
     speech_s: float = 0.0
     """Seconds from the first sound of the voice to the last; 0 when nobody spoke."""
     listen_s: float = 0.0
@@ -347,6 +349,7 @@ class Listening:
         return Heard(
             transcript=transcript,
             cue=self._ears.cues.of(transcript.text, transcript.language) if transcript is not None else None,
+            spans=tuple(self._spans(self._kept_from)),
             speech_s=self._speech_s,
             listen_s=listen_s,
             recorded_s=LISTENING_FORMAT.seconds(self._cursor - self._kept_from),

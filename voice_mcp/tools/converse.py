@@ -98,7 +98,10 @@ class _Turn:
         if not wait_for_response and self._message is None:
             raise InvalidInput("There is nothing to do without a message and without waiting for an answer.")
         if wait_for_response and not _asking.can_ask(self._ctx):
-            await self._session.dialogue.see_if_anybody_listens()
+            try:
+                await self._session.dialogue.see_if_anybody_listens()
+            except ListeningUnavailable as exc:
+                raise ListeningUnavailable(f"{exc.message.rstrip('.')}; so nothing was said.", hint=exc.hint) from exc
 
     async def take(self, manner: Manner, wait_for_response: bool) -> ToolResult:
         """Speak, then listen."""
@@ -125,8 +128,7 @@ class _Turn:
                     return self._end("spoken", None, speak_result(await speech.result(), speaker.unreported()))
             except TimeoutError:
                 speaker.report_later(speech)
-                queued = Spoken(SpeechStatus.QUEUED, call.conversation_id, speech.utterance_id)
-                return self._end("spoken", None, speak_result(queued, []), STILL_SPEAKING)
+                return self._end("spoken", None, self._queued(speech.utterance_id), STILL_SPEAKING)
             except asyncio.CancelledError:
                 speech.stop()
                 raise
@@ -157,8 +159,9 @@ class _Turn:
                 async with asyncio.timeout(self._limit_s()):
                     outcome = await conversing.result()
             except TimeoutError:
-                note = STILL_SPEAKING if conversing.is_speaking else STILL_LISTENING
-                return self._end("listening", None, self._spoken(conversing.spoken), *notes, note)
+                if conversing.is_speaking:
+                    return self._end("listening", None, self._queued(conversing.utterance_id), *notes, STILL_SPEAKING)
+                return self._end("listening", None, self._spoken(conversing.spoken), *notes, STILL_LISTENING)
             except asyncio.CancelledError:
                 conversing.stop()
                 dialogue.fetched(conversing)
@@ -236,6 +239,9 @@ class _Turn:
 
     def _spoken(self, spoken: Spoken | None) -> SpeakResult | None:
         return speak_result(spoken, self._session.speaker.unreported()) if spoken is not None else None
+
+    def _queued(self, utterance_id: str) -> SpeakResult:
+        return speak_result(Spoken(SpeechStatus.QUEUED, self._call.conversation_id, utterance_id), [])
 
     def _end(
         self, status: str, response: str | None, spoken: SpeakResult | None, *notes: str, **facts: object
