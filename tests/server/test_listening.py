@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,98 +11,16 @@ import pytest
 from mcp import Client
 from mcp.types import ElicitRequestParams, ElicitResult
 
+from tests.server.listening_room import WAIT_S, Prompted, Room, converse, said_when, saying, until
+from tests.server.listening_room import room as room
 from tests.support.behaviour import Behaviour
-from tests.support.endpoint import SpeechEndpoint
-from tests.support.house import exchanges, make_house
-from tests.support.microphone import VirtualMicrophone
+from tests.support.house import exchanges
 from tests.support.ports import refusing_port
-from tests.support.pulse import PulseCard
 from tests.support.spoken import heard_share, phrases, recorded, said, silence
-from tests.support.waiting import eventually_async
-from voice_mcp.app import App
-from voice_mcp.events import EventRecorder, EventType
+from voice_mcp.events import EventType
 from voice_mcp.server import create_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
-
-WAIT_S = 40.0
-ROOM_NOISE = 12
-"""Of 32767: a quiet room, not a dead microphone."""
-
-
-@dataclass
-class Room:
-    """A card with a microphone, and a server that turns speech into words."""
-
-    card: PulseCard
-    microphone: VirtualMicrophone
-    endpoint: SpeechEndpoint
-    folder: Path
-    events: EventRecorder
-
-    def house(self, **given: Any) -> App:
-        """A house in this room."""
-        values: dict[str, Any] = {
-            "audio_output": "sounddevice",
-            "audio_input": "sounddevice",
-            "stt_base_urls": (self.endpoint.base_url,),
-            "silence_threshold_ms": 800,
-            "no_speech_timeout_s": 3,
-            **given,
-        }
-        return make_house(self.folder, events=self.events, **values)
-
-    @property
-    def heard(self) -> list[bytes]:
-        """The sound of every transcription so far."""
-        return [exchange.upload.frames for exchange in self.endpoint.transcriptions]
-
-    def seen(self, kind: EventType) -> int:
-        """How many events of a kind there were."""
-        return len(self.events.of(kind))
-
-
-@pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
-    with PulseCard() as card, SpeechEndpoint(hears="Change the port to eight thousand") as endpoint:
-        for name, value in card.env.items():
-            monkeypatch.setenv(name, value)
-        yield Room(card, card.microphone(16_000, noise=ROOM_NOISE), endpoint, tmp_path, EventRecorder())
-
-
-class Prompted:
-    """Speaks into the microphone when the call says that it listens."""
-
-    def __init__(self, *says: Callable[[], object]) -> None:
-        self._says = list(says)
-        self.told: list[str] = []
-
-    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
-        self.told.append(message or "")
-        if message == "listening" and self._says:
-            self._says.pop(0)()
-
-
-async def converse(client: Client, prompted: Prompted | None = None, **arguments: Any) -> dict[str, Any]:
-    with anyio.fail_after(WAIT_S):
-        result = await client.call_tool("converse", arguments, progress_callback=prompted)
-    assert not result.is_error, result
-    structured: dict[str, Any] = result.structured_content
-    return structured
-
-
-async def say_when_listening(room: Room, pcm: bytes) -> None:
-    """Speak as soon as the agent is silent, whichever call waits then: before the chime."""
-    await until(room, EventType.TTS_PLAYBACK_END)
-    room.microphone.say(pcm)
-
-
-async def until(room: Room, kind: EventType) -> None:
-    await eventually_async(lambda: room.seen(kind) > 0, WAIT_S, kind.value)
-
-
-def saying(room: Room, pcm: bytes) -> Callable[[], object]:
-    return lambda: room.microphone.say(pcm)
 
 
 async def test_what_the_user_says_comes_back_as_words(room: Room) -> None:
@@ -152,7 +68,7 @@ async def test_a_turn_that_is_longer_than_the_call_goes_on_in_the_next_and_nothi
     speech = said(number=1, pause_s=0.5) + silence(0.4) + said(number=0, pause_s=0.5) + silence(0.4) + said(number=6)
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
-        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
         results = [await converse(client, message="Well?")]
         await speaking
         while results[-1]["status"] == "listening":
@@ -168,7 +84,7 @@ async def test_a_message_that_comes_while_the_user_speaks_is_not_said(room: Room
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
         speech = said(number=1) + silence(0.3) + said(number=0)
-        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
         first = await converse(client, message="Well?")
         await speaking
         results = [first, await converse(client, message="Something else.")]
@@ -194,7 +110,7 @@ async def test_a_cancelled_call_closes_the_microphone(room: Room) -> None:
 async def test_an_answer_that_begins_before_the_chime_loses_nothing(room: Room) -> None:
     speech = phrases(number=0)[0]
     async with Client(create_server(room.house())) as client:
-        speaking = asyncio.ensure_future(say_when_listening(room, speech))
+        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
         assert (await converse(client, message="Well?"))["status"] == "answered"
         await speaking
 
