@@ -91,20 +91,20 @@ class Contender:
 async def measure() -> list[Figure]:
     """Let all listen to everything."""
     model = _model()
-    contenders = _contenders(model)
+    contenders = _contenders(model, has_bars=True)
     peer = _fetched(lambda: Contender("webrtcvad as in voice-mode", WebRtcEar()), "the peer")
     figures = _figures([*contenders, *([peer] if peer else [])])
     natural = _fetched(natural_voices, "the second corpus")
     if natural is not None:
-        figures += _figures(_contenders(model), folder=natural, prefix="in one breath, ")
+        figures += _figures(_contenders(model, has_bars=False), folder=natural, prefix="in one breath, ")
     return figures
 
 
-def _contenders(model: SmartTurn | None) -> list[Contender]:
+def _contenders(model: SmartTurn | None, *, has_bars: bool) -> list[Contender]:
     """Ours with what it may know besides silence, by and by; all hear with the same senses."""
     senses = Senses(model)
     contenders = [
-        Contender("ours", OurEar(senses), has_bars=True),
+        Contender("ours", OurEar(senses), has_bars=has_bars),
         Contender("with words", OurEar(senses, understands=True)),
     ]
     if model is not None:
@@ -219,4 +219,4 @@ def _percent(flags: Sequence[bool]) -> float:
 
 if __name__ == "__main__":
     from_folder = {"natural": natural_voices}.get(sys.argv[1] if len(sys.argv) > 1 else "", lambda: VOICES)
-    print(table(_figures(_contenders(_model()), "tuning", from_folder())))
+    print(table(_figures(_contenders(_model(), has_bars=True), "tuning", from_folder())))

@@ -32,7 +32,7 @@ from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.echo.webrtc import WebRtcCanceller
-from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
+from voice_mcp.errors import CodecMissing, ListeningUnavailable, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
@@ -186,15 +186,12 @@ class App:
         from voice_mcp.vad.silero import SileroDetector
 
         settings = self.settings
-        turn_model = build_turn_model(settings, self.root)
-        if turn_model is not None:
-            turn_model.prepare()
         return Ears(
             detector=SileroDetector(),
             transcriber=self.transcriber,
             cues=build_cues(settings),
             pauses=build_pauses(settings, settings.silence_threshold_ms / 1000),
-            turn_model=turn_model,
+            turn_model=prepared_turn_model(settings, self.root),
         )
 
     async def _open_door(self) -> None:
@@ -286,6 +283,24 @@ def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
     if settings.turn_model == "auto" and not SmartTurn.is_installed(weights):
         return None
     return SmartTurn(weights)
+
+
+def prepared_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
+    """The same, loaded. Thread: any. With ``auto`` one that turns out to be of no use is a warning, and none.
+
+    Raises:
+        ListeningUnavailable: It was asked for by name, and cannot be used.
+    """
+    model = build_turn_model(settings, root)
+    try:
+        if model is not None:
+            model.prepare()
+    except ListeningUnavailable as exc:
+        if settings.turn_model != "auto":
+            raise
+        logger.warning("%s", exc.advice)
+        return None
+    return model
 
 
 def build_pauses(settings: Settings, silence_s: float = USUAL_SILENCE_S) -> Pauses:

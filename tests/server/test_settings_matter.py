@@ -34,6 +34,7 @@ from voice_mcp.app import (
     build_pauses,
     build_turn_model,
     link_config,
+    prepared_turn_model,
     turn_rules,
 )
 from voice_mcp.core.cues import Cue, CueKind
@@ -420,6 +421,18 @@ def test_turn_model_is_what_judges_a_turn_by_its_sound(tmp_path: Path) -> None:
     assert there is not None
     assert there.completeness(bytes(64_000)) == pytest.approx(0.5)
     assert build_turn_model(Settings(turn_model="none"), root) is None
+
+
+def test_a_turn_model_that_nobody_asked_for_by_name_and_that_is_of_no_use_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime has no wheel here")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "smart-turn.onnx").write_bytes(b"no network")
+    assert prepared_turn_model(Settings(turn_model="auto"), DataRoot(tmp_path)) is None
+    assert "`voice-mcp models install smart-turn` again" in caplog.text
+    with pytest.raises(ListeningUnavailable, match="cannot be used"):
+        prepared_turn_model(Settings(turn_model="smart_turn"), DataRoot(tmp_path))
 
 
 def test_turn_eagerness_is_how_soon_a_turn_is_over_that_sounds_complete() -> None:
