@@ -22,12 +22,18 @@ from voice_mcp.clock import ManualClock
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import AllRecognizersFailed, EngineBusy, EngineRefused, ListeningUnavailable
+from voice_mcp.errors import (
+    AllRecognizersFailed,
+    EngineBusy,
+    EngineRefused,
+    ListeningUnavailable,
+    UnsupportedFormat,
+)
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client import Endpoint
 from voice_mcp.protocols import SpeechRecognizer
 from voice_mcp.stt.openai import OpenAIRecognizer
-from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
+from voice_mcp.types import AudioClip, RecognitionHints, SpeechSpan, Transcript
 
 pytestmark = pytest.mark.anyio
 
@@ -225,6 +231,21 @@ async def test_when_all_rest_all_are_asked(tmp_path: Path, first: SpeechEndpoint
         with pytest.raises(EngineBusy):
             await desk.hear()
         assert (await desk.hear()).text == "First."
+
+
+async def test_a_recording_that_cannot_be_sent_is_not_held_against_whoever_was_to_get_it(
+    tmp_path: Path, first: SpeechEndpoint
+) -> None:
+    def refuse(frames: bytes) -> AudioClip:
+        raise UnsupportedFormat("It is too long.")
+
+    recognizer = OpenAIRecognizer(Endpoint(first.base_url, part="STT"), stall_s=2.0, pack=refuse)
+    async with desk_for(tmp_path) as desk:
+        desk.transcriber.roster = Roster([recognizer], desk.clock)
+        with pytest.raises(UnsupportedFormat):
+            await desk.hear()
+        assert desk.transcriber.roster.rests_for_s(recognizer) == 0
+    assert first.requests == []
 
 
 async def test_without_a_recogniser_nobody_listens(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from voice_mcp.app import App
-from voice_mcp.cli.export_record import Take, read_take
+from voice_mcp.cli.export_record import Complaint, Take, read_take
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, local_time, print_json, standard_output, visible, warn
 from voice_mcp.cli.short_id import whole_id
@@ -98,7 +98,7 @@ def _find(app: App, given: str) -> tuple[str, list[Exchange]]:
     return conversation_id, exchanges
 
 
-def _frames(app: App, exchange: Exchange, complain: Any) -> bytes | None:
+def _frames(app: App, exchange: Exchange, complain: Complaint) -> bytes | None:
     """What was recorded, in ``LISTENING_FORMAT``; None when it is not to be had."""
     if exchange.audio_file is None:
         complain("No recording was kept.")

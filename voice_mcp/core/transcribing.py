@@ -120,7 +120,8 @@ class Transcriber:
             try:
                 transcript = await self._with_patience(recognizer, sound, trail)
             except (EngineError, CodecError) as exc:
-                self.roster.failed(recognizer, exc)
+                if isinstance(exc, EngineError):  # a recording that cannot be sent is no fault of who was to get it
+                    self.roster.failed(recognizer, exc)
                 problems.append(exc)
                 for successor in recognizers[number : number + 1]:
                     trail.event(
