@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voice_mcp import __version__
 from voice_mcp.app import check_save_format
+from voice_mcp.cli.examine_listening import check_microphone
 from voice_mcp.cli.examine_recognisers import check_recognisers
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
@@ -27,7 +28,7 @@ TRIAL = bytes(8192)
 
 
 async def examine(loaded: LoadedSettings) -> Report:
-    """Look at everything that speaking needs.
+    """Look at everything that speaking and listening need.
 
     Raises:
         SettingsError: The settings contradict each other.
@@ -40,15 +41,18 @@ async def examine(loaded: LoadedSettings) -> Report:
         settings = settings.model_copy(update={"audio_save_format": "wav"})  # what is well can still be looked at
     folder = await asyncio.to_thread(_check_folder, settings.base_dir)
     async with house(settings) as app:
-        sound, speech, recognisers = await asyncio.gather(
-            check_sound(app, files_work=folder.state is not State.BROKEN), check_speech(app), check_recognisers(app)
+        sound, speech, microphone, recognisers = await asyncio.gather(
+            check_sound(app, files_work=folder.state is not State.BROKEN),
+            check_speech(app),
+            check_microphone(settings),
+            check_recognisers(app),
         )
     if not speech.works:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
-    checks = (_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks, *recognisers)
-    return Report(checks, problem)
+    speaking = (*sound.checks, codecs, *speech.checks)
+    return Report((_version(), *_settings(loaded), folder, *speaking, microphone, *recognisers), problem)
 
 
 def _version() -> Check:
