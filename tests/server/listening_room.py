@@ -88,9 +88,10 @@ async def converse(client: Client, prompted: Prompted | None = None, **arguments
     return structured
 
 
-async def said_when(room: Room, kind: EventType, pcm: bytes) -> None:
-    """Speak as soon as something has happened, whichever call waits then."""
-    await until(room, kind)
+async def said_when(room: Room, pcm: bytes, *kinds: EventType) -> None:
+    """Speak as soon as all that has happened, whichever call waits then."""
+    for kind in kinds:
+        await until(room, kind)
     room.microphone.say(pcm)
 
 

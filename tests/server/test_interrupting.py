@@ -18,13 +18,14 @@ from voice_mcp.server import create_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 
+WHILE_IT_SPEAKS = (EventType.TTS_FIRST_AUDIO, EventType.RECORDING_START)
 LONG = "This message has many words and goes on for a good while, so that there is time enough to interrupt it. " * 2
 
 
 async def test_who_speaks_silences_the_agent_and_is_heard_from_the_first_syllable(room: Room) -> None:
     speech = phrases(number=1)[1]
     async with Client(create_server(room.house(barge_in="headphones"))) as client:
-        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_FIRST_AUDIO, speech))
+        speaking = asyncio.ensure_future(said_when(room, speech, *WHILE_IT_SPEAKS))
         result = await converse(client, message=LONG)
         await speaking
 
@@ -40,7 +41,7 @@ async def test_who_speaks_silences_the_agent_and_is_heard_from_the_first_syllabl
 async def test_a_noise_does_not_stop_the_agent(room: Room) -> None:
     cough = Disturbance("table", "coughs", 5).sound().pcm[: 2 * 16_000 * 4]
     async with Client(create_server(room.house(barge_in="headphones"))) as client:
-        coughing = asyncio.ensure_future(said_when(room, EventType.TTS_FIRST_AUDIO, cough))
+        coughing = asyncio.ensure_future(said_when(room, cough, *WHILE_IT_SPEAKS))
         result = await converse(client, Prompted(lambda: room.microphone.say(said())), message=LONG)
         await coughing
 
@@ -53,7 +54,7 @@ async def test_a_voice_without_words_is_a_false_alarm_and_every_word_is_heard(ro
     room.endpoint.hear_next("", "")
     hum = phrases(number=2)[0]
     async with Client(create_server(room.house(barge_in="headphones"))) as client:
-        humming = asyncio.ensure_future(said_when(room, EventType.TTS_FIRST_AUDIO, hum))
+        humming = asyncio.ensure_future(said_when(room, hum, *WHILE_IT_SPEAKS))
         result = await converse(client, Prompted(lambda: None, lambda: room.microphone.say(said())), message=LONG)
         await humming
 
@@ -65,7 +66,7 @@ async def test_a_voice_without_words_is_a_false_alarm_and_every_word_is_heard(ro
 
 async def test_without_it_the_agent_speaks_to_the_end(room: Room) -> None:
     async with Client(create_server(room.house())) as client:
-        talking = asyncio.ensure_future(said_when(room, EventType.TTS_FIRST_AUDIO, said()))
+        talking = asyncio.ensure_future(said_when(room, said(), EventType.TTS_FIRST_AUDIO))
         result = await converse(client, message="A few words, said to their end.")
         await talking
 

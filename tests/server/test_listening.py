@@ -68,7 +68,7 @@ async def test_a_turn_that_is_longer_than_the_call_goes_on_in_the_next_and_nothi
     speech = said(number=1, pause_s=0.5) + silence(0.4) + said(number=0, pause_s=0.5) + silence(0.4) + said(number=6)
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
-        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
+        speaking = asyncio.ensure_future(said_when(room, speech, EventType.TTS_PLAYBACK_END))
         results = [await converse(client, message="Well?")]
         await speaking
         while results[-1]["status"] == "listening":
@@ -84,7 +84,7 @@ async def test_a_message_that_comes_while_the_user_speaks_is_not_said(room: Room
     house = room.house(call_limit_s=3)
     async with Client(create_server(house)) as client:
         speech = said(number=1) + silence(0.3) + said(number=0)
-        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
+        speaking = asyncio.ensure_future(said_when(room, speech, EventType.TTS_PLAYBACK_END))
         first = await converse(client, message="Well?")
         await speaking
         results = [first, await converse(client, message="Something else.")]
@@ -110,7 +110,7 @@ async def test_a_cancelled_call_closes_the_microphone(room: Room) -> None:
 async def test_an_answer_that_begins_before_the_chime_loses_nothing(room: Room) -> None:
     speech = phrases(number=0)[0]
     async with Client(create_server(room.house())) as client:
-        speaking = asyncio.ensure_future(said_when(room, EventType.TTS_PLAYBACK_END, speech))
+        speaking = asyncio.ensure_future(said_when(room, speech, EventType.TTS_PLAYBACK_END))
         assert (await converse(client, message="Well?"))["status"] == "answered"
         await speaking
 
