@@ -132,7 +132,7 @@ class App:
             call_limit_s=settings.call_limit_s,
             warm_up=self.warm_up,
         )
-        self.controls = RemoteControl(self.session)
+        self.controls = RemoteControl(self.session, self.dialogue)
         self.door = Door(self.root.path / RUN_FOLDER, self.controls)
         self._warm: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None

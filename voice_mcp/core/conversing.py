@@ -16,6 +16,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voice_mcp.core.answer import Answer, AnswerStatus, Outcome
@@ -92,6 +93,7 @@ class Conversing:
         self._answer = Answer()
         self._opening: asyncio.Task[OpenMicrophone] | None = None
         self._listening: Listening | None = None
+        self._listens_since = dialogue.archive.clock.utc()
         self._barge_in: BargeIn | None = None
         self._decisions: asyncio.Queue[Interrupted | FalseAlarm] = asyncio.Queue()
         self._is_saying = self._stopping = False
@@ -109,9 +111,9 @@ class Conversing:
         return self._speech.utterance_id if self._speech is not None else ""
 
     @property
-    def is_listening(self) -> bool:
-        """Whether the user is being listened to."""
-        return self._listening is not None
+    def listens_since(self) -> datetime | None:
+        """Since when the user is being listened to; None when nobody listens."""
+        return self._listens_since if self._listening is not None else None
 
     @property
     def is_over(self) -> bool:
@@ -137,11 +139,17 @@ class Conversing:
         self._listening.finish()
         return True
 
-    def stop(self) -> None:
-        """Silence, and the microphone closed. Returns at once; ``result`` tells what there was."""
+    def stop(self, note: str | None = None) -> None:
+        """Silence, and the microphone closed. Returns at once; ``result`` tells what there was.
+
+        Args:
+            note: What the agent should know of why.
+        """
         if self._stopping or self._task.done():
             return
         self._stopping = True
+        if note is not None:
+            self._answer.notes.append(note)
         if self._speech is not None:
             self._speech.stop()
         if self._listening is not None:
@@ -234,7 +242,7 @@ class Conversing:
     async def _take_turn(self, microphone: OpenMicrophone, start: int, wishes: Wishes) -> Heard:
         dialogue = self._dialogue
         trail = Trail(dialogue.archive, self.conversation_id, new_utterance_id())
-        began = dialogue.archive.clock.utc()
+        self._listens_since = began = dialogue.archive.clock.utc()
         ears = await dialogue.ears()
         self.relay.tell("listening")
         self._listening = listening = Listening(

@@ -22,6 +22,10 @@ from voice_mcp.storage.conversation_log import Exchange
 from voice_mcp.types import LISTENING_FORMAT
 
 
+STOPPED_LISTENING = "The user ended the listening with a key."
+"""What the agent is told."""
+
+
 class Dialogue:
     """Everything that is asked and answered goes through here.
 
@@ -88,6 +92,24 @@ class Dialogue:
         endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.running]
         if endings:
             await asyncio.wait(endings, timeout=timeout_s)
+
+    # --- what a key can do: ``protocols.Ears`` -----------------------------------------------------------------
+
+    @property
+    def listens_since(self) -> datetime | None:
+        """Since when the user is listened to; None when nobody is."""
+        return min((each.listens_since for each in self.running if each.listens_since is not None), default=None)
+
+    def end_turn(self) -> None:
+        """Take what was said so far as all there is. Returns at once."""
+        for conversing in self.running:
+            conversing.finish()
+
+    def stop(self) -> None:
+        """Listen no more; what was said is not waited for. Returns at once."""
+        for conversing in self.running:
+            if conversing.listens_since is not None:
+                conversing.stop(STOPPED_LISTENING)
 
     # --- what listening takes ----------------------------------------------------------------------------------
 
