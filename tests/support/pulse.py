@@ -7,6 +7,8 @@ The sink takes frames at the pace of a real card whether or not there are any, s
 Left alone it takes them by 4 KiB (85 ms of 24 kHz mono), and by less only while a client asks for less: a new client is
 heard when the quantum that is under way is over. A listener on the sink's monitor therefore keeps the card's period
 short, as a real card's is.
+
+It has a microphone too, if asked for one: see ``tests/support/microphone.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes.util
 import os
+import re
 import selectors
 import shutil
 import socket
@@ -27,6 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.capture import Capture
+from tests.support.microphone import VirtualMicrophone
 from tests.support.waiting import eventually
 
 START_TIMEOUT_S = 10.0
@@ -35,6 +39,8 @@ ORPHAN_S = 900
 """A daemon without clients ends by itself after this long, should the test process have been killed."""
 FIFO_BYTES = 1 << 20
 """About 20 s of 24 kHz mono: the sink drops what does not fit, and the reader may be kept from running for a while."""
+
+SOURCE_PERIOD_MS = 10
 
 FIRST_SINK = "card"
 """The sink a card begins with, and its default."""
@@ -81,6 +87,7 @@ class PulseCard:
         self._daemon: subprocess.Popen[bytes] | None = None
         self._listeners: list[subprocess.Popen[bytes]] = []
         self._readers: list[threading.Thread] = []
+        self._microphones: list[VirtualMicrophone] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,7 +140,7 @@ class PulseCard:
         """Begin to read a sink, and keep its period short."""
         listener = None
         if self.period_ms is not None:
-            listener = self._listen(sink, self.period_ms)
+            listener = self._listen(f"{sink}.monitor", self.period_ms, subprocess.PIPE)
             self._listeners.append(listener)
         arguments = self._open_fifo(sink), listener, capture
         reader = threading.Thread(target=self._read, args=arguments, name=f"card {sink}", daemon=True)
@@ -142,7 +149,10 @@ class PulseCard:
         eventually(lambda: self._settled(capture), START_TIMEOUT_S, "the card's period")
 
     def stop(self) -> None:
-        """End the daemon and the reading thread; what was captured stays. May be called twice."""
+        """End the daemon, its microphones and the reading thread; what was captured stays. May be called twice."""
+        for microphone in self._microphones:
+            microphone.stop()
+        self._microphones.clear()
         self._let_go()
         if self._folder is not None:
             self._folder.cleanup()
@@ -184,11 +194,42 @@ class PulseCard:
             raise RuntimeError("the card is not unplugged")
         self._let_go()
         before = self.captured()
-        for name in (f"fifo-{FIRST_SINK}", "socket"):  # what a daemon leaves behind that was killed
+        fifos = (f"fifo-{name}" for name in (FIRST_SINK, *(microphone.name for microphone in self._microphones)))
+        for name in (*fifos, "socket"):  # what a daemon leaves behind that was killed
             self._path(name).unlink(missing_ok=True)
         self.capture = Capture(2 * self.rate_hz * self.channels)
         self._plug_in()
+        for microphone in self._microphones:
+            self._add_source(microphone)
         return before
+
+    def microphone(
+        self, rate_hz: int = 44_100, channels: int = 1, name: str = "microphone", noise: int = 0
+    ) -> VirtualMicrophone:
+        """Give the daemon a microphone, which is the default from now on. It ends with the card.
+
+        Args:
+            rate_hz: Its rate; what PortAudio takes for the rate of everything that PulseAudio has, by default.
+            channels: Its channels.
+            name: Of the source; a card may have several.
+            noise: The highest magnitude of the noise between what is said, of 32767; 0 for digital silence.
+        """
+        microphone = VirtualMicrophone(name, rate_hz, channels, noise)
+        self._add_source(microphone)
+        self._microphones.append(microphone)
+        return microphone
+
+    def remove_microphone(self, microphone: VirtualMicrophone) -> None:
+        """Take a microphone away, whatever listens to it."""
+        self._microphones.remove(microphone)
+        self._unload(f"source_name={microphone.name}")
+        microphone.stop()
+
+    def recorders(self) -> set[int]:
+        """The processes that hold a recording stream open, but for the card's own listeners."""
+        listed = self.control("list", "source-outputs")
+        holders = set(map(int, re.findall(r'application\.process\.id = "(\d+)"', listed)))
+        return holders - {listener.pid for listener in self._listeners}
 
     def add_sink(self, name: str) -> Capture:
         """Give the daemon another sink of the same shape, which is not the default.
@@ -215,9 +256,27 @@ class PulseCard:
 
     def remove_sink(self, name: str) -> None:
         """Take a sink away, whatever it plays."""
+        self._unload(f"sink_name={name}")
+
+    def _unload(self, argument: str) -> None:
+        """Unload the module that was loaded with this argument."""
         lines = self.control("list", "short", "modules").splitlines()
-        (number,) = [line.split()[0] for line in lines if f"sink_name={name} " in f"{line} "]
+        (number,) = [line.split()[0] for line in lines if f"{argument} " in line.replace("\t", " ") + " "]
         self.control("unload-module", number)
+
+    def _add_source(self, microphone: VirtualMicrophone) -> None:
+        fifo = self._path(f"fifo-{microphone.name}")
+        shape = f"format=s16le rate={microphone.rate_hz} channels={microphone.channels}"
+        self.control("load-module", "module-pipe-source", f"source_name={microphone.name}", f"file={fifo}", *shape.split())
+        self.control("set-default-source", microphone.name)
+        # A source that nobody listens to does not read its pipe: what was said long ago would come all at once.
+        self._listeners.append(self._listen(microphone.name, self.period_ms or SOURCE_PERIOD_MS, subprocess.DEVNULL))
+        microphone.plug_in(fifo)
+        eventually(lambda: self._is_running(microphone.name), START_TIMEOUT_S, "the microphone's first sample")
+
+    def _is_running(self, source: str) -> bool:
+        fields = (line.split() for line in self.control("list", "short", "sources").splitlines())
+        return any(source in line and "RUNNING" in line for line in fields)
 
     def captured(self) -> bytes:
         """Everything the card got so far: signed 16-bit little-endian frames."""
@@ -273,17 +332,17 @@ class PulseCard:
         shape = f"format=s16le rate={self.rate_hz} channels={self.channels}"
         return f"sink_name={name} use_system_clock_for_timing=yes file={self._path(f'fifo-{name}')} {shape}"
 
-    def _listen(self, sink: str, period_ms: int) -> subprocess.Popen[bytes]:
+    def _listen(self, source: str, period_ms: int, output: int) -> subprocess.Popen[bytes]:
         # It writes to this process, so it ends with it; without clients the daemon then ends as well.
         with self._path("stderr").open("ab") as log:
             return subprocess.Popen(
                 [
-                    *("parec", "--raw", f"--device={sink}.monitor", f"--latency-msec={period_ms}"),
+                    *("parec", "--raw", f"--device={source}", f"--latency-msec={period_ms}"),
                     *("--format=s16le", "--rate=8000", "--channels=1"),
                 ],
                 env=_system_env() | {"HOME": str(self._path("home"))} | self.env,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=output,
                 stderr=log,
             )
 
