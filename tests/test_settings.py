@@ -219,6 +219,7 @@ BAD = [
     ("DEVICE_WAIT_S", "-1", "a number from 0 up to 600"),
     ("DEVICE_WAKE_MS", "5001", "a number from 0 up to 5000"),
     ("AUDIO_OUTPUT", "speaker", "auto, sounddevice, miniaudio, file, null"),
+    ("AUDIO_INPUT", "ear", "auto, sounddevice, miniaudio, file, null, none"),
     ("TTS_BASE_URLS", "localhost:8880", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://[half", "an http:// or https:// address"),
@@ -252,7 +253,7 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 
 
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
-    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device"}
+    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
     tried = {name.lower() for name, _, _ in BAD}
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from functools import partial
 
+from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
@@ -75,6 +76,7 @@ class App:
         self.archive = _archive(self, events)
         self.engines = tuple(build_engines(settings))
         self.link = AudioLink(link_config(settings), make_converter=Converter)
+        self.microphone = build_microphone(settings)
         output = OutputChoice(
             device=settings.audio_output != "file",
             file=settings.audio_output == "auto",
@@ -121,15 +123,18 @@ class App:
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
-        await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
+        audio = [self.link.aclose(), *([self.microphone.aclose()] if self.microphone is not None else [])]
+        await asyncio.gather(*audio, asyncio.to_thread(self.journal.close, JOURNAL_S))
         for engine in self.engines:
             await engine.aclose()
         for recognizer in self.transcriber.roster.engines:
             await recognizer.aclose()
 
     def kill_audio(self) -> None:
-        """End the audio process, whatever it is doing. Returns at once."""
+        """End the audio processes, whatever they are doing. Returns at once."""
         self.link.kill()
+        if self.microphone is not None:
+            self.microphone.kill()
 
     async def _load(self) -> None:
         try:
@@ -247,6 +252,19 @@ def link_config(settings: Settings) -> LinkConfig:
         wake_s=settings.device_wake_ms / 1000,
         device_wait_s=settings.device_wait_s,
     )
+
+
+def build_microphone(settings: Settings) -> MicrophoneLink | None:
+    """What listens; None where nothing may. No process is started, and no microphone opened, before it is asked to."""
+    choice = settings.audio_input
+    if choice == "none":
+        return None
+    config = CaptureConfig(
+        backends=INPUT_BACKENDS if choice == "auto" else (choice,),
+        device=settings.input_device,
+        device_wait_s=settings.device_wait_s,
+    )
+    return MicrophoneLink(config, Converter)
 
 
 def check_save_format(audio_format: str) -> None:

@@ -304,14 +304,14 @@ class MicrophoneUnavailable(ListeningUnavailable):
     """No microphone could be opened, or the one that was is gone."""
 
     code = "microphone_unavailable"
-    hint = "Run `voice-mcp devices` and `voice-mcp doctor`."
+    hint = "Run `voice-mcp devices`, and set VOICEMODE_INPUT_DEVICE to a microphone it lists."
 
 
 class MicrophoneBusy(MicrophoneUnavailable):
     """The microphone is there, and held by somebody else."""
 
     code = "microphone_busy"
-    hint = "Close the program that holds the microphone."
+    hint = "Close the program that holds the microphone, or set VOICEMODE_INPUT_DEVICE to another one."
     retryable = True
 
 

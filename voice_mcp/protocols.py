@@ -174,6 +174,18 @@ class Decoder(Protocol):
         ...
 
 
+class FrameConverter(Protocol):
+    """Frames of one shape in, frames of another out, in pieces of any size."""
+
+    def convert(self, frames: bytes) -> bytes:
+        """Take the next frames; return those that are now known."""
+        ...
+
+    def flush(self) -> bytes:
+        """No more will come; return what is left."""
+        ...
+
+
 PlaybackListener = Callable[[PlaybackEvent], None]
 """Told what happens to the sound, on the event loop; returns at once and never raises."""
 
@@ -398,7 +410,7 @@ class InputBackend(Protocol):
 
 
 class Capture(Protocol):
-    """An open microphone as the server has it. Iterate it once, then close it."""
+    """An open microphone as the server has it. Close it in any case."""
 
     @property
     def condition(self) -> CaptureCondition:
@@ -407,6 +419,9 @@ class Capture(Protocol):
 
     def __aiter__(self) -> AsyncIterator[CapturedSound]:
         """What it hears, from its opening on, without a gap; what is not read yet waits.
+
+        Iterating again goes on where it was left. While the microphone is gone nothing comes; when it is back, silence
+        comes first (``CapturedSound.lost``), as long as it was gone. It ends when the microphone is closed.
 
         Raises:
             MicrophoneUnavailable: It is gone, and did not come back.
@@ -422,9 +437,10 @@ class Microphone(Protocol):
     """Where sound comes from: the link to the audio process that listens."""
 
     async def open(self) -> Capture:
-        """Open the microphone; returns when it hears.
+        """Open the microphone; returns when it hears. Cancelling it closes it.
 
         Raises:
+            MicrophoneBusy: It is open already, here or in another program.
             MicrophoneUnavailable: There is none that can be.
         """
         ...

@@ -208,7 +208,10 @@ class Devices(BaseModel):
         description="Where the voice sits: -1 left, 0 middle, 1 right; auto: each conversation in a place of its own.",
     )
     device_wait_s: float = Field(
-        5.0, ge=0, le=600, description="How long speech waits for a sound device that is gone or busy, in seconds."
+        5.0,
+        ge=0,
+        le=600,
+        description="How long a device that is gone or busy is waited for, in seconds.",
     )
     device_wake_ms: float = Field(
         0.0, ge=0, le=5000, description="Silence a device gets to wake up before the first word, in milliseconds."
@@ -223,6 +226,17 @@ class Devices(BaseModel):
         raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
+class Microphones(BaseModel):
+    """Where sound comes from."""
+
+    audio_input: Literal["auto", "sounddevice", "miniaudio", "file", "null", "none"] = Field(
+        "auto", description="auto: sounddevice, else miniaudio; file listens to a file; none never listens."
+    )
+    input_device: str | None = Field(
+        None, description="Name of the microphone, or part of it; with VOICEMODE_AUDIO_INPUT=file a WAV file's path."
+    )
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -231,7 +245,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, Microphones, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

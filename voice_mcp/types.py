@@ -155,6 +155,8 @@ class CapturedSound:
     frames: bytes
     at_s: float
     """When the first of them was heard, on the clock of ``Clock.now``."""
+    lost: str = ""
+    """Why they are silence: what became of the microphone meanwhile. Empty for what was heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from tests.backends.alsa import (
 )
 from tests.support.pattern import judge, pattern
 from tests.support.pulse import PulseCard
-from voice_mcp.backends.sounddevice import is_busy, nearest_formats
+from voice_mcp.backends._portaudio import is_busy
+from voice_mcp.backends.sounddevice import nearest_formats
 from voice_mcp.types import PcmFormat
 
 pytestmark = pytest.mark.skipif(missing_for_portaudio() is not None, reason=missing_for_portaudio() or "")

@@ -267,7 +267,9 @@ class PulseCard:
     def _add_source(self, microphone: VirtualMicrophone) -> None:
         fifo = self._path(f"fifo-{microphone.name}")
         shape = f"format=s16le rate={microphone.rate_hz} channels={microphone.channels}"
-        self.control("load-module", "module-pipe-source", f"source_name={microphone.name}", f"file={fifo}", *shape.split())
+        self.control(
+            "load-module", "module-pipe-source", f"source_name={microphone.name}", f"file={fifo}", *shape.split()
+        )
         self.control("set-default-source", microphone.name)
         # A source that nobody listens to does not read its pipe: what was said long ago would come all at once.
         self._listeners.append(self._listen(microphone.name, self.period_ms or SOURCE_PERIOD_MS, subprocess.DEVNULL))

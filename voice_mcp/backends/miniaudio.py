@@ -6,10 +6,10 @@ anew whenever it is asked, and opens the default that is one then.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from typing import Any
 
+from voice_mcp.backends._miniaudio import device_id, load_miniaudio, real_backends, refusal
 from voice_mcp.errors import DeviceBusy, DeviceUnavailable
 from voice_mcp.protocols import FrameSource, OutputStream
 from voice_mcp.types import PcmFormat
@@ -25,23 +25,12 @@ class MiniaudioBackend:
     name = "miniaudio"
 
     def __init__(self) -> None:
-        # miniaudio imports numpy when it is there, only to accept its arrays: 45 ms and 10 MB for nothing.
-        hidden = "numpy" not in sys.modules
-        if hidden:
-            sys.modules["numpy"] = None  # type: ignore[assignment]
-        try:
-            import miniaudio
-        except (ImportError, OSError) as exc:
-            raise DeviceUnavailable("The miniaudio library cannot be loaded.") from exc
-        finally:
-            if hidden:
-                del sys.modules["numpy"]
-        self._ma: Any = miniaudio
+        self._ma = load_miniaudio(DeviceUnavailable)
 
     def open(self, fmt: PcmFormat, device: str | None, path: str | None, source: FrameSource) -> OutputStream:
-        device_id = self._device_id(device)
+        chosen = self._device_id(device)
         try:
-            return _Stream(self._ma, fmt, device_id, source)
+            return _Stream(self._ma, fmt, chosen, source)
         except DeviceBusy:
             raise
         except DeviceUnavailable:
@@ -54,23 +43,23 @@ class MiniaudioBackend:
 
     def _playbacks(self) -> list[dict[str, Any]]:
         try:
-            return list(self._ma.Devices(_real_backends(self._ma)).get_playbacks())
+            return list(self._ma.Devices(real_backends(self._ma)).get_playbacks())
         except self._ma.MiniaudioError as exc:
             raise DeviceUnavailable("miniaudio found no sound system that answers.") from exc
 
     def _device_id(self, device: str | None) -> Any:
         if device is None:
             return None
-        for entry in self._playbacks():
-            if device.casefold() in entry["name"].casefold():
-                return entry["id"]
-        raise DeviceUnavailable(f"There is no output device named {device!r}.")
+        chosen = device_id(self._playbacks(), device)
+        if chosen is None:
+            raise DeviceUnavailable(f"There is no output device named {device!r}.")
+        return chosen
 
 
 class _Stream:
     """An open miniaudio device."""
 
-    def __init__(self, ma: Any, fmt: PcmFormat, device_id: Any, source: FrameSource) -> None:
+    def __init__(self, ma: Any, fmt: PcmFormat, chosen: Any, source: FrameSource) -> None:
         # It wakes up late now and then and takes two periods at once.
         self.period_frames = fmt.frames_in(2 * PERIOD_MS / 1000)
         self._closing = False
@@ -83,8 +72,8 @@ class _Stream:
                 sample_rate=fmt.rate_hz,
                 buffersize_msec=PERIOD_MS,
                 callback_periods=PERIODS,
-                device_id=device_id,
-                backends=_real_backends(ma),
+                device_id=chosen,
+                backends=real_backends(ma),
                 app_name="voice-mcp",
             )
         except ma.MiniaudioError as exc:
@@ -123,15 +112,4 @@ def _pull(fmt: PcmFormat, source: FrameSource) -> Generator[bytearray, int, None
 
 
 def _refusal(ma: Any, exc: Exception) -> DeviceUnavailable:
-    """Why the device did not open.
-
-    WASAPI and a named ALSA device say when another program holds it; of ALSA's default, miniaudio 1.71 says only that
-    it cannot be opened.
-    """
-    kind = DeviceBusy if ma.lib.MA_BUSY in exc.args[1:] else DeviceUnavailable
-    return kind(f"miniaudio could not open the output device: {exc.args[0]}.")
-
-
-def _real_backends(ma: Any) -> list[Any]:
-    """Every sound system but miniaudio's own null device, which would swallow speech and report success."""
-    return [backend for backend in ma.Backend if backend not in (ma.Backend.NULL, ma.Backend.CUSTOM)]
+    return refusal(ma, exc, DeviceUnavailable, DeviceBusy, "output device")

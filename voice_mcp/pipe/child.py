@@ -16,7 +16,10 @@ from voice_mcp.errors import AudioProcessLost
 logger = logging.getLogger(__name__)
 
 AUDIO_PROCESS = (sys.executable, "-P", "-m", "voice_mcp.audio_process")
-"""``-P`` keeps the working folder off the import path: a project's own ``sounddevice.py`` must not run here."""
+"""The one that plays. ``-P`` keeps the working folder off the import path: a project's own ``sounddevice.py`` must not
+run here."""
+MICROPHONE_PROCESS = (sys.executable, "-P", "-m", "voice_mcp.microphone_process")
+"""The one that listens."""
 EXIT_S = 1.0
 """How long an audio process may take to go before it is killed, and how long a killed one is waited for."""
 

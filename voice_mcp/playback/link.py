@@ -7,17 +7,14 @@ with it: every wait for it has a bound, after which it is killed, and the sound 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from asyncio.subprocess import Process
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.errors import AudioProcessLost
 from voice_mcp.pipe.child import AUDIO_PROCESS, AudioChild
-from voice_mcp.pipe.wire import Command, pack_json
+from voice_mcp.pipe.devices import DeviceList, DeviceLister
 from voice_mcp.playback.config import DEVICE_BACKENDS, LinkConfig
 from voice_mcp.playback.order import Order
 from voice_mcp.playback.passage import MakeConverter
@@ -26,19 +23,6 @@ from voice_mcp.protocols import Playback, PlaybackListener
 from voice_mcp.types import PcmFormat
 
 __all__ = ["AUDIO_PROCESS", "DEVICE_BACKENDS", "AudioLink", "DeviceList", "LinkConfig"]
-
-DEVICES_S = 10.0
-"""How long listing devices may take; a sound server that hangs must not hang the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceList:
-    """The output devices one backend can reach."""
-
-    backend: str
-    names: tuple[str, ...]
-    problem: str | None = None
-    """Why there are none, when the backend cannot be used."""
 
 
 class AudioLink:
@@ -62,7 +46,7 @@ class AudioLink:
         self._child = AudioChild(command, self._dispatch, self._process_ended)
         self._numbers = itertools.count(1)
         self._current: Run | None = None
-        self._device_lists: asyncio.Queue[DeviceList | None] = asyncio.Queue()
+        self._lister = DeviceLister(self._child)
 
     @property
     def pid(self) -> int | None:
@@ -103,18 +87,7 @@ class AudioLink:
         Raises:
             AudioProcessLost: The audio process cannot be started, or does not answer.
         """
-        await self._child.start()
-        self._device_lists = asyncio.Queue()  # what an earlier call did not wait for is none of this one's answer
-        self._child.send(pack_json(Command.DEVICES, backends=backends))
-        lists: list[DeviceList] = []
-        try:
-            async with asyncio.timeout(DEVICES_S):
-                while (entry := await self._device_lists.get()) is not None:
-                    lists.append(entry)
-        except TimeoutError as exc:
-            self._child.kill()
-            raise AudioProcessLost(f"The sound system did not answer within {DEVICES_S:.0f} s.") from exc
-        return lists
+        return await self._lister.ask(backends)
 
     async def aclose(self) -> None:
         """Fade out, and let the audio process go; kill it if it does not."""
@@ -135,9 +108,5 @@ class AudioLink:
             self._current.process_ended(process, returncode)
 
     def _dispatch(self, report: dict[str, Any]) -> None:
-        if report["event"] == "devices":
-            self._device_lists.put_nowait(DeviceList(report["backend"], tuple(report["names"]), report["problem"]))
-        elif report["event"] == "devices_end":
-            self._device_lists.put_nowait(None)
-        elif self._current is not None:
+        if not self._lister.take_report(report) and self._current is not None:
             self._current.take_report(report)

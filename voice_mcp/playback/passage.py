@@ -5,24 +5,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable
-from typing import Protocol
 
+from voice_mcp.protocols import FrameConverter
 from voice_mcp.types import PcmFormat
 
 FADE_IN_S = 0.005
 """With how long a fade sound goes on after it was cut off: too short to be heard as one, too long for a click."""
-
-
-class FrameConverter(Protocol):
-    """Frames of one shape in, frames of another out, in pieces of any size."""
-
-    def convert(self, frames: bytes) -> bytes:
-        """Take the next frames; return those that are now known."""
-        ...
-
-    def flush(self) -> bytes:
-        """No more will come; return what is left."""
-        ...
 
 
 MakeConverter = Callable[[PcmFormat, PcmFormat, float], FrameConverter]

@@ -23,6 +23,7 @@ from typing import Any
 
 from voice_mcp.errors import AudioProcessLost, CodecError, DeviceBusy, DeviceUnavailable, PlaybackError
 from voice_mcp.pipe.child import AudioChild
+from voice_mcp.pipe.watch import Watch
 from voice_mcp.pipe.wire import Command, pack, pack_json
 from voice_mcp.playback.account import Account
 from voice_mcp.playback.attempt import Attempt
@@ -31,7 +32,6 @@ from voice_mcp.playback.ledger import Ledger
 from voice_mcp.playback.order import Order
 from voice_mcp.playback.passage import FADE_IN_S, MakeConverter, Passage
 from voice_mcp.playback.patience import Patience
-from voice_mcp.playback.watch import Watch
 from voice_mcp.protocols import PlaybackListener
 from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType
 
