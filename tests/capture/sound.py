@@ -10,12 +10,12 @@ import numpy.typing as npt
 from voice_mcp.types import LISTENING_FORMAT
 
 VOICES = 150
-LOWEST_HZ, HIGHEST_HZ = 100.0, 2_000.0
+LOWEST_HZ, HIGHEST_HZ = 100.0, 800.0
 PEAK = 20_000
 
 
 def murmur(rate_hz: int, duration_s: float, seed: int = 0) -> bytes:
-    """Mono, like many people at once: any part of it is like no other, and between two samples there is no surprise."""
+    """Mono, like many people at once: any part of it is like no other, and half a sample later it is the same."""
     source = np.random.default_rng(seed)
     pitches_hz, phases = source.uniform(LOWEST_HZ, HIGHEST_HZ, VOICES), source.uniform(0, 2 * np.pi, VOICES)
     times_s = np.arange(round(rate_hz * duration_s)) / rate_hz

@@ -74,6 +74,15 @@ def test_what_comes_by_10_ms_goes_out_by_20(reader: Reader) -> None:
     assert reader.frames == b"".join(map(block, range(4)))
 
 
+def test_of_blocks_that_were_held_up_the_earliest_moment_counts(reader: Reader) -> None:
+    outbox = Outbox(reader, lambda: None)
+    outbox.put_frames(1, FMT, block(0), 5.3, after_loss=False)
+    outbox.put_frames(1, FMT, block(1), 5.01, after_loss=False)
+    reader.wait_for(1)
+    outbox.close()
+    assert reader.reports[0][0]["at_s"] == pytest.approx(5.0)
+
+
 def test_a_single_block_does_not_wait_for_ever(reader: Reader) -> None:
     outbox = Outbox(reader, lambda: None)
     put(outbox, 0, 1)

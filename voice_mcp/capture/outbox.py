@@ -83,6 +83,8 @@ class Outbox:
             if not isinstance(piece, _Piece) or piece.number != number or after_loss or piece.duration_s >= LARGEST_S:
                 piece = _Piece(number, fmt, heard_at_s, after_loss, bytearray())
                 self._waiting.append(piece)
+            # A block that was held up is told with the moment it came: the earliest that any of them says is right.
+            piece.heard_at_s = min(piece.heard_at_s, heard_at_s - piece.duration_s)
             piece.frames += frames
             self._waiting_s += fmt.seconds(fmt.frames(len(frames)))
             if self._is_due():

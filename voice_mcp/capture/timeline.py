@@ -2,7 +2,8 @@
 
 A microphone's clock and ours run apart by a few parts in a hundred thousand, and the moments that a sound system tells
 are off by some milliseconds either way. So the frames are laid end to end, and the line they form is drawn slowly
-towards what is told. Only what cannot be a matter of clocks is a hole: something was lost.
+towards what is told. What is told too late by far was held up, or has a hole before it; what is told too early by far
+shows that the line itself began too late.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections import deque
 
 SLEW_S = 2.0
 """In what time the line follows what is told, by two thirds."""
-HOLE_S = 0.1
-"""A line that is behind by so much has a hole in it ..."""
-SURE_S = 0.5
-"""... if it is so for this long: what was only held up makes up for it sooner."""
+FAR_S = 0.1
+"""No clock is off by so much."""
+SURE_S = 1.0
+"""A line that is far behind for this long has a hole in it: what was only held up makes up for it sooner."""
 TOLD_HOLE_S = 0.005
 """The same for a loss that was told."""
 
@@ -30,7 +31,8 @@ class Timeline:
         self._rate_hz = rate_hz
         self._frames = 0
         self._origin_s: float | None = None  # when frame 0 was heard
-        self._late: deque[tuple[int, float]] = deque()  # what was told of the blocks behind which a hole may be
+        self._late: deque[tuple[int, float]] = deque()  # what was told of the blocks before which a hole may be
+        self._was_early = False
 
     def take(self, frames: int, heard_at_s: float, *, after_loss: bool = False) -> int:
         """Take the next frames, heard from ``heard_at_s`` on.
@@ -50,11 +52,11 @@ class Timeline:
         late_s = told_s - self._origin_s
         if after_loss and late_s >= TOLD_HOLE_S:
             missing = self._skip(late_s)
-        elif late_s >= HOLE_S:
+        elif late_s >= FAR_S:
             missing = self._suspect(frames, late_s)
         else:
             self._late.clear()
-            self._origin_s += late_s * min(1.0, frames / self._rate_hz / SLEW_S)
+            self._origin_s += late_s if self._is_wrong(late_s) else late_s * min(1.0, frames / self._rate_hz / SLEW_S)
         self._frames += frames
         return missing
 
@@ -66,6 +68,11 @@ class Timeline:
     def end_s(self) -> float:
         """When the last frame that was taken was over."""
         return self.at_s(self._frames)
+
+    def _is_wrong(self, late_s: float) -> bool:
+        """Whether the line began too late: one that is told too early by far may be a mistake, two are not."""
+        was_early, self._was_early = self._was_early, late_s <= -FAR_S
+        return was_early and self._was_early
 
     def _suspect(self, frames: int, late_s: float) -> int:
         self._late.append((self._frames, late_s))
