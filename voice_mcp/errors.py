@@ -304,7 +304,7 @@ class MicrophoneUnavailable(ListeningUnavailable):
     """No microphone could be opened, or the one that was is gone."""
 
     code = "microphone_unavailable"
-    hint = "Run `voice-mcp devices`, and set VOICEMODE_INPUT_DEVICE to a microphone it lists."
+    hint = "Connect a microphone, or set VOICEMODE_INPUT_DEVICE to one that `voice-mcp devices` lists."
 
 
 class MicrophoneBusy(MicrophoneUnavailable):

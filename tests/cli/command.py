@@ -14,12 +14,13 @@ LONG = "This sentence is one of many and takes its time. " * 40
 
 
 def environment(base_dir: Path, **settings: str) -> dict[str, str]:
-    """What a command gets: tones into a device that keeps no time, unless told otherwise."""
+    """What a command gets: tones into a device that keeps no time, and no microphone, unless told otherwise."""
     return {
         **os.environ,
         "VOICEMODE_BASE_DIR": str(base_dir),
         "VOICEMODE_TTS_ENGINE": "tone",
         "VOICEMODE_AUDIO_OUTPUT": "file",
+        "VOICEMODE_AUDIO_INPUT": "null",  # nobody's microphone is opened by a test
         "PYTHONIOENCODING": "utf-8",
         **settings,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ def test_a_healthy_machine_passes(tmp_path: Path) -> None:
     assert report["can_speak"] is True
     names = [entry["name"] for entry in report["checks"]]
     assert names == [
-        *("voice-mcp", "settings", "data folder", "sound out", "PortAudio", "miniaudio", "codecs", "espeak"),
-        "endpoints",
+        *("voice-mcp", "settings", "data folder", "sound out", "PortAudio", "miniaudio"),
+        *("sound in", "codecs", "espeak", "endpoints"),
     ]
     assert all(entry.keys() == {"name", "state", "detail", "hint"} for entry in report["checks"])
     assert {entry["state"] for entry in report["checks"]} <= {"ok", "warning"}
@@ -88,6 +89,43 @@ def test_a_sound_card_is_opened_and_hears_only_silence(tmp_path: Path, pulse_car
     sound = check(report, "sound out")
     assert (sound["state"], sound["detail"].split(",")[0]) == ("ok", "sounddevice")
     assert not any(pulse_card.captured())
+
+
+@pytest.mark.pulse
+def test_a_microphone_that_hears_is_well_with_its_level(tmp_path: Path, pulse_card: PulseCard) -> None:
+    pulse_card.microphone(noise=500)
+    report = examined(tmp_path / "data", exit_code=0, **pulse_card.env, VOICEMODE_AUDIO_INPUT="auto")
+    microphone = check(report, "sound in")
+    assert microphone["state"] == "ok"
+    assert re.fullmatch(r"sounddevice, default device, level -4\d dB", microphone["detail"])
+    assert pulse_card.recorders() == set()
+
+
+@pytest.mark.pulse
+def test_a_microphone_that_gives_only_zeros_is_a_warning_that_says_why(tmp_path: Path, pulse_card: PulseCard) -> None:
+    pulse_card.microphone()
+    report = examined(tmp_path / "data", exit_code=0, **pulse_card.env, VOICEMODE_AUDIO_INPUT="miniaudio")
+    microphone = check(report, "sound in")
+    assert microphone["state"] == "warning"
+    assert "nothing but zeros" in microphone["detail"]
+    assert "nmute it" in microphone["hint"]
+
+
+def test_without_a_microphone_speaking_works_all_the_same(tmp_path: Path) -> None:
+    settings = {"VOICEMODE_AUDIO_INPUT": "file", "VOICEMODE_INPUT_DEVICE": str(tmp_path / "none.wav")}
+    report = examined(tmp_path / "data", exit_code=0, **settings)
+    assert report["verdict"] == "Speaking works."
+    microphone = check(report, "sound in")
+    assert microphone["state"] == "warning"
+    assert "none.wav" in microphone["detail"]
+    assert "VOICEMODE_INPUT_DEVICE" in microphone["hint"]
+
+
+@pytest.mark.parametrize(("choice", "state"), [("none", "ok"), ("null", "warning")])
+def test_what_hears_nothing_on_purpose_is_named(tmp_path: Path, choice: str, state: str) -> None:
+    report = examined(tmp_path / "data", exit_code=0, VOICEMODE_AUDIO_INPUT=choice)
+    assert check(report, "sound in")["state"] == state
+    assert choice in check(report, "sound in")["detail"]
 
 
 def test_an_endpoint_that_answers_is_well(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:

@@ -76,17 +76,26 @@ def test_an_endpoint_that_cannot_say_is_a_warning_besides_the_others(tmp_path: P
 def test_devices_are_listed_by_library(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "devices", "--json")
     assert done.returncode == 0
-    lists = json.loads(done.stdout)["output"]
-    assert [entry["backend"] for entry in lists] == ["sounddevice", "miniaudio"]
-    assert all(entry.keys() == {"backend", "devices", "problem"} for entry in lists)
+    for lists in json.loads(done.stdout).values():
+        assert [entry["backend"] for entry in lists] == ["sounddevice", "miniaudio"]
+        assert all(entry.keys() == {"backend", "devices", "problem"} for entry in lists)
+
+
+def test_where_nothing_may_listen_no_microphones_are_listed(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "devices", "--json", VOICEMODE_AUDIO_INPUT="none")
+    assert json.loads(done.stdout)["input"] == []
 
 
 @pytest.mark.pulse
 def test_devices_are_lines_with_the_default_marked(tmp_path: Path, pulse_card: PulseCard) -> None:
+    pulse_card.microphone()
     done = voice_mcp(tmp_path / "data", "devices", **pulse_card.env)
     heading, *lines = done.stdout.splitlines()
-    assert heading.split() == ["DEVICE", "LIBRARY"]
-    assert [line.split()[-2:] for line in lines] == [["sounddevice", "default"], ["miniaudio", "default"]]
+    assert heading.split() == ["DEVICE", "FOR", "LIBRARY"]
+    for direction in ("output", "input"):
+        rows = [line.split() for line in lines if direction in line.split()]
+        marked = [row[-2:] for row in rows if row[-1] == "default"]
+        assert marked == [["sounddevice", "default"], ["miniaudio", "default"]]
 
 
 def test_settings_tell_value_and_source_and_mask_keys(tmp_path: Path) -> None:

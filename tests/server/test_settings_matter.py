@@ -26,7 +26,7 @@ from tests.support.house import exchanges, logged_events, make_house
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
 from voice_mcp.app import App, link_config
-from voice_mcp.errors import SettingsError
+from voice_mcp.errors import MicrophoneUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.server import create_server
@@ -335,6 +335,43 @@ async def test_device_wait_s_is_how_long_speech_waits_for_a_device_that_is_gone(
             result = await client.call_tool("speak", {"message": "One or two seconds."}, progress_callback=kill_it)
     assert killed
     assert result.is_error is (device_wait_s == 0)
+
+
+@pytest.mark.parametrize("audio_input", ["null", "file"])
+async def test_audio_input_is_what_is_listened_to(tmp_path: Path, audio_input: str) -> None:
+    spoken = array("h", range(1, 8001)).tobytes()
+    path = tmp_path / "spoken.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(spoken)
+    house = make_house(tmp_path, audio_input=audio_input, input_device=str(path))
+    assert house.microphone is not None
+    with anyio.fail_after(20):
+        try:
+            capture = await house.microphone.open()
+            heard = b""
+            async for sound in capture:
+                heard += sound.frames
+                if len(heard) >= len(spoken):
+                    break
+        finally:
+            await house.aclose()
+    assert heard[: len(spoken)] == (spoken if audio_input == "file" else bytes(len(spoken)))
+
+
+async def test_audio_input_none_never_listens(tmp_path: Path) -> None:
+    assert make_house(tmp_path, audio_input="none").microphone is None
+
+
+async def test_input_device_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_input="file", input_device=str(tmp_path / "nobody.wav"))
+    assert house.microphone is not None
+    with anyio.fail_after(20):
+        try:
+            with pytest.raises(MicrophoneUnavailable, match="nobody.wav"):
+                await house.microphone.open()
+        finally:
+            await house.aclose()
 
 
 async def test_device_wake_ms_is_silence_that_a_device_gets_before_the_first_word(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ class Attempt:
         self.process = child.process
         self.opened: Future[PcmFormat] = _unwatched()
         """What the device gives."""
+        self.backend = ""
+        """Through what it was opened."""
         self.heard: Future[None] = _unwatched()
         """Done once something was heard."""
         self.released = asyncio.Event()
@@ -47,8 +49,9 @@ class Attempt:
         """Whether its device has ever been open."""
         return self.opened.done() and not self.opened.cancelled() and self.opened.exception() is None
 
-    def accept(self, fmt: PcmFormat) -> None:
+    def accept(self, fmt: PcmFormat, backend: str) -> None:
         """It is open."""
+        self.backend = backend
         if not self.opened.done():
             self.opened.set_result(fmt)
 

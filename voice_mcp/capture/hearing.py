@@ -62,6 +62,8 @@ class Hearing:
         self._config = config
         self._make_converter = make_converter
         self._on_closed = on_closed
+        self.backend = ""
+        """What listens, or did last: ``sounddevice``, ``miniaudio``, ``file`` or ``null``."""
         self._gauge = Gauge()
         self._watch = Watch(self._hangs)
         self._attempt: Attempt | None = None  # None once its device is lost
@@ -136,7 +138,7 @@ class Hearing:
         elif event == "heard":
             self._heard(attempt, report)
         elif event == "opened":
-            attempt.accept(PcmFormat(report["rate_hz"], report["channels"]))
+            attempt.accept(PcmFormat(report["rate_hz"], report["channels"]), report["backend"])
         elif event == "failed":
             kind = MicrophoneBusy if report["busy"] else MicrophoneUnavailable
             attempt.refuse(kind(report["message"], hint=report["hint"]))
@@ -238,6 +240,7 @@ class Hearing:
         self._give(attempt.stretch.take(report["payload"], report["at_s"], after_loss=after_loss))
         if not attempt.heard.done():
             attempt.heard.set_result(None)
+            self.backend = attempt.backend
             self._watch.expect_within(self._config.answer_s, again=True)
             if not self._first.done():
                 self._first.set_result(None)

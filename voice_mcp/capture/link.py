@@ -19,7 +19,6 @@ from voice_mcp.capture.stretch import MakeConverter
 from voice_mcp.errors import AudioProcessLost, CodecError, MicrophoneBusy, MicrophoneUnavailable
 from voice_mcp.pipe.child import MICROPHONE_PROCESS, AudioChild
 from voice_mcp.pipe.devices import DeviceList, DeviceLister
-from voice_mcp.protocols import Capture
 from voice_mcp.types import LISTENING_FORMAT, PcmFormat
 
 __all__ = ["INPUT_BACKENDS", "MICROPHONE_PROCESS", "CaptureConfig", "MicrophoneLink"]
@@ -58,7 +57,7 @@ class MicrophoneLink:
         process = self._child.process
         return process.pid if process is not None else None
 
-    async def open(self) -> Capture:
+    async def open(self) -> Hearing:
         async with self._opening:
             if self._hearing is not None:
                 if not self._hearing.is_over:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voice_mcp import __version__
 from voice_mcp.app import check_save_format
+from voice_mcp.cli.examine_listening import check_microphone
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
 from voice_mcp.cli.house import house
@@ -39,14 +40,17 @@ async def examine(loaded: LoadedSettings) -> Report:
         settings = settings.model_copy(update={"audio_save_format": "wav"})  # what is well can still be looked at
     folder = await asyncio.to_thread(_check_folder, settings.base_dir)
     async with house(settings) as app:
-        sound, speech = await asyncio.gather(
-            check_sound(app, files_work=folder.state is not State.BROKEN), check_speech(app)
+        sound, speech, microphone = await asyncio.gather(
+            check_sound(app, files_work=folder.state is not State.BROKEN),
+            check_speech(app),
+            check_microphone(settings),
         )
     if not speech.works:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
-    return Report((_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks), problem)
+    checks = (_version(), *_settings(loaded), folder, *sound.checks, microphone, codecs, *speech.checks)
+    return Report(checks, problem)
 
 
 def _version() -> Check:
