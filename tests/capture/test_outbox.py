@@ -60,18 +60,18 @@ def put(outbox: Outbox, first: int, end: int, *, after_loss: bool = False) -> li
     ]
 
 
-def test_what_comes_by_10_ms_goes_out_by_20(reader: Reader) -> None:
+def test_what_comes_by_10_ms_goes_out_by_30(reader: Reader) -> None:
     outbox = Outbox(reader, lambda: None)
-    put(outbox, 0, 2)
+    put(outbox, 0, 3)
     reader.wait_for(1)
-    put(outbox, 2, 4)
+    put(outbox, 3, 6)
     reader.wait_for(2)
     outbox.close()
     assert [report for report, _ in reader.reports] == [
         {"event": "heard", "n": 1, "at_s": 0.0},
-        {"event": "heard", "n": 1, "at_s": 0.02},
+        {"event": "heard", "n": 1, "at_s": 0.03},
     ]
-    assert reader.frames == b"".join(map(block, range(4)))
+    assert reader.frames == b"".join(map(block, range(6)))
 
 
 def test_of_blocks_that_were_held_up_the_earliest_moment_counts(reader: Reader) -> None:

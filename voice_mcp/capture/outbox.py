@@ -15,7 +15,7 @@ from typing import Any
 from voice_mcp.pipe.process import Send
 from voice_mcp.types import PcmFormat
 
-PIECE_S = 0.020
+PIECE_S = 0.030
 LARGEST_S = 0.1
 """The most that goes out at once, when there is a backlog."""
 HELD_S = 60.0
