@@ -10,6 +10,7 @@ from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
+from voice_mcp.core.floor import Floor
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
@@ -35,6 +36,7 @@ from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
 from voice_mcp.storage.retention import remove_old
+from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
@@ -89,7 +91,8 @@ class App:
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
-        self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
+        floor = Floor(self._room(), self.clock, whenever_s=settings.whenever_s)
+        self.speaker = Speaker(roster, self.link, self.archive, output, phrases, floor)
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
@@ -107,6 +110,15 @@ class App:
     def audio_process_id(self) -> int | None:
         """The audio process, while it runs."""
         return self.link.pid
+
+    def _room(self) -> FolderRoom | None:
+        """Everybody who can be heard through the same device; None where nobody is heard."""
+        choice, device = self.settings.audio_output, self.settings.output_device or "default"
+        if choice == "file":
+            return None
+        # All libraries lead to the same devices; the null device is heard by nobody, but keeps time for everybody.
+        name = f"null {device}" if choice == "null" else device
+        return FolderRoom(self.root, name, self.clock, project_path())
 
     def warm_up(self) -> None:
         """Load in the background what the first words will need. Returns at once; a second call does nothing."""

@@ -18,10 +18,12 @@ from voice_mcp.types import (
     AudioClip,
     CaptureCondition,
     CapturedSound,
+    Claim,
     PcmFormat,
     PlaybackEvent,
     RecognitionHints,
     SpeechRequest,
+    Standing,
     Transcript,
     Voice,
     WordMark,
@@ -333,6 +335,34 @@ class OutputBackend(Protocol):
 
     def devices(self) -> list[str]:
         """The names of the output devices there are, the default first."""
+        ...
+
+
+class Room(Protocol):
+    """Everybody who wants to speak through one sound device, in this process and in others."""
+
+    async def advance(self, waiting: Sequence[Claim]) -> Standing:
+        """Put into the row those who are not in it yet, and let one of them have the floor if it is its turn.
+
+        Args:
+            waiting: Everybody of this process who waits; never empty, and never called twice at once.
+        """
+        ...
+
+    async def leave(self, claims: Sequence[Claim]) -> None:
+        """Take claims out of the row, and let go of the floor where one of them has it."""
+        ...
+
+
+class Ducking(Protocol):
+    """Lowers what other programs play while somebody speaks. Both methods return at once and never raise."""
+
+    def lower(self) -> None:
+        """Somebody begins to speak."""
+        ...
+
+    def restore(self) -> None:
+        """It is over."""
         ...
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.floor import Admission
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.core.utterance import Archive
@@ -63,7 +64,13 @@ class Session:
     _in_order: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(
-        self, message: str, manner: Manner, conversation_id: str, arrived_s: float, progress: ProgressListener
+        self,
+        message: str,
+        manner: Manner,
+        conversation_id: str,
+        arrived_s: float,
+        progress: ProgressListener,
+        admission: Admission | None = None,
     ) -> Speech:
         """Begin to say a message, after those that were asked for before it, however long their texts.
 
@@ -73,7 +80,7 @@ class Session:
         """
         async with self._in_order:
             script = await asyncio.to_thread(Script.of, message)
-            return self.speaker.start(script, manner, conversation_id, arrived_s, progress)
+            return self.speaker.start(script, manner, conversation_id, arrived_s, progress, admission)
 
     def manner(self, voice: str | None, speed: float | None, instructions: str | None) -> Manner:
         """How to say something, with what is not said filled in.
