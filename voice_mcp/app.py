@@ -91,7 +91,8 @@ class App:
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
-        floor = Floor(self._room(), self.clock, whenever_s=settings.whenever_s)
+        self._room = self._shared_room()
+        floor = Floor(self._room, self.clock, whenever_s=settings.whenever_s)
         self.speaker = Speaker(roster, self.link, self.archive, output, phrases, floor)
         self.session = Session(
             clock=self.clock,
@@ -111,7 +112,7 @@ class App:
         """The audio process, while it runs."""
         return self.link.pid
 
-    def _room(self) -> FolderRoom | None:
+    def _shared_room(self) -> FolderRoom | None:
         """Everybody who can be heard through the same device; None where nobody is heard."""
         choice, device = self.settings.audio_output, self.settings.output_device or "default"
         if choice == "file":
@@ -146,6 +147,8 @@ class App:
     async def _load(self) -> None:
         try:
             await self.link.start()
+            if self._room is not None:
+                await self._room.prepare()
             await asyncio.to_thread(Script.of, WARM_UP_TEXT)
             self.journal.submit(self._remove_old_records, "The clean-up")
             for engine in self.engines:

@@ -107,6 +107,8 @@ class Floor:
         room: Everybody who may want to speak; None for this process alone.
         clock: Tells since when somebody waits.
         whenever_s: How long a message waits that is worth nothing later.
+        linger_s: How long a dialogue keeps the floor after its end.
+        longest_hold_s: How long a dialogue may have it without a break.
         ducking: Told when somebody has the floor, and when nobody has.
     """
 
@@ -116,11 +118,15 @@ class Floor:
         clock: Clock | None = None,
         *,
         whenever_s: float = 30.0,
+        linger_s: float = LINGER_S,
+        longest_hold_s: float = LONGEST_HOLD_S,
         ducking: Ducking | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._room = room or OwnRoom(self._clock)
         self._whenever_s = whenever_s
+        self._linger_s = linger_s
+        self._longest_hold_s = longest_hold_s
         self._ducking = ducking
         self._waiters: list[_Waiter] = []
         self._leaving: list[Claim] = []
@@ -145,7 +151,7 @@ class Floor:
         conversation_id: str = "",
         admission: Admission | None = None,
     ) -> AsyncIterator[Hold]:
-        """Have the floor for one utterance. What is set in ``lingers`` decides whether it is kept for a while.
+        """Have the floor for one utterance. After a question it is kept for a while, unless ``lingers`` is set to False.
 
         Args:
             on_wait: Told where it stands while it waits.
@@ -163,9 +169,13 @@ class Floor:
         else:
             hold.blocks += 1
         hold.voices += 1
+        hold.lingers = hold.lingers or admission.is_question
         try:
             async with hold.one_voice:
                 yield hold
+        except BaseException:
+            hold.lingers = False
+            raise
         finally:
             hold.voices -= 1
             self._leave_block(hold)
@@ -174,12 +184,12 @@ class Floor:
     async def hold(
         self, conversation_id: str, on_wait: OnWait, *, urgency: Urgency = Urgency.NOW
     ) -> AsyncIterator[Hold]:
-        """Keep the floor for a dialogue: from its turn to the end of the block, and ``LINGER_S`` longer.
+        """Keep the floor for a dialogue: from its turn to the end of the block, and ``linger_s`` longer.
 
         A question that was just asked in the same conversation (``Admission.is_question``) has kept it for this. While
         the block lasts only what is given the hold is said; afterwards the next turn or hold of the same conversation
         goes on with it. A block that fails or is cancelled lets go at once, or when what is said under it
-        has fallen silent. After ``LONGEST_HOLD_S`` the floor goes to others all the same; the block is not disturbed.
+        has fallen silent. After ``longest_hold_s`` the floor goes to others all the same; the block is not disturbed.
 
         Args:
             conversation_id: Whose dialogue it is.
@@ -271,7 +281,7 @@ class Floor:
             self._tell()
         else:
             hold.lingers = True
-            hold.linger = asyncio.get_running_loop().call_later(LINGER_S, self._let_go, hold)
+            hold.linger = asyncio.get_running_loop().call_later(self._linger_s, self._let_go, hold)
 
     def _let_go(self, hold: Hold) -> None:
         """The while is over."""
@@ -330,7 +340,7 @@ class Floor:
             self._news.set()
             return
         hold = self._hold = Hold(waiter.claim)
-        hold.limit = asyncio.get_running_loop().call_later(LONGEST_HOLD_S, self._become_overdue, hold)
+        hold.limit = asyncio.get_running_loop().call_later(self._longest_hold_s, self._become_overdue, hold)
         if self._ducking is not None:
             self._ducking.lower()
         self._grant(waiter, hold)

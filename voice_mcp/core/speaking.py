@@ -266,8 +266,8 @@ class Speech:
                 floor = self._speaker.floor
                 async with floor.turn(self._say_waiting, self.conversation_id, self._admission) as hold:
                     failure = await self._hold_the_floor()
-                    if self._admission.is_question:
-                        hold.lingers = failure is None and not self._stopping
+                    if failure is not None or self._stopping:
+                        hold.lingers = False  # nobody was asked anything
         except NotSaid as exc:
             self.not_said = exc.why
         except asyncio.CancelledError:

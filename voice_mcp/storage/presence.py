@@ -17,6 +17,8 @@ from voice_mcp.storage.files import open_private
 
 MOST_BYTES = 4096
 """Nobody writes more into such a file."""
+_IN_USE, _RELEASED = b"1", b"0"
+"""The first byte."""
 _ATTEMPTS = 20
 """A file that is only just being made may be taken for an abandoned one; then it is made again."""
 
@@ -36,8 +38,7 @@ class Presence:
             OSError: It cannot be opened or locked; FileNotFoundError when it is not there and is not to be made.
             StorageError: It is no regular file.
         """
-        # Loaded on first use, like everything that only some processes need.
-        from filelock import lock_descriptor
+        from filelock import lock_descriptor  # see load_locks
 
         fd = open_private(path, os.O_RDWR | (os.O_CREAT if create else 0))
         try:
@@ -67,21 +68,18 @@ class Presence:
         raise StorageError(f"{path} is locked by somebody else.")
 
     @property
-    def is_described(self) -> bool:
-        """Whether something is written in it: whoever had it before did not ``release`` it, but died."""
-        return os.fstat(self._fd).st_size > 0
+    def was_abandoned(self) -> bool:
+        """Whether somebody wrote into it before and did not ``release`` it, but died."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return os.read(self._fd, 1) == _IN_USE
 
     def write(self, about: Mapping[str, object]) -> None:
         """Say who this is. On a full disk it stays untold."""
-        with suppress(OSError):
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            os.ftruncate(self._fd, 0)
-            os.write(self._fd, b"\n" + json.dumps(about, ensure_ascii=False).encode()[: MOST_BYTES - 1])
+        self._overwrite(_IN_USE + json.dumps(about).encode()[: MOST_BYTES - 2] + b"\n")
 
     def release(self) -> None:
-        """Let go of the file, and leave it empty for the next."""
-        with suppress(OSError):
-            os.ftruncate(self._fd, 0)
+        """Let go of the file in peace."""
+        self._overwrite(_RELEASED)
         os.close(self._fd)
 
     def remove(self) -> None:
@@ -97,9 +95,20 @@ class Presence:
         """Let go of the file as a process does that dies."""
         os.close(self._fd)
 
+    def _overwrite(self, data: bytes) -> None:
+        # Never truncated: closing a file that was, and then written, makes some file systems wait for the disk.
+        with suppress(OSError):
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, data)
+
     def _unlink(self) -> None:
         with suppress(FileNotFoundError, PermissionError):
             self.path.unlink()
+
+
+def load_locks() -> None:
+    """Import what locks, which takes 70 ms the first time: a start without any sound does not pay for it."""
+    import filelock as filelock
 
 
 def is_present(path: Path) -> bool:
@@ -140,7 +149,7 @@ def read_about(path: Path) -> dict[str, object]:
         fd = open_private(path, os.O_RDONLY)
         try:
             os.lseek(fd, 1, os.SEEK_SET)
-            about = json.loads(os.read(fd, MOST_BYTES) or b"{}")
+            about = json.loads(os.read(fd, MOST_BYTES).partition(b"\n")[0] or b"{}")
         finally:
             os.close(fd)
     except (OSError, StorageError, ValueError):

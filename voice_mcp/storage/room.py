@@ -25,7 +25,7 @@ from voice_mcp.clock import Clock
 from voice_mcp.errors import StorageError
 from voice_mcp.storage.files import list_folder
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.presence import Presence, is_locked, is_present, read_about
+from voice_mcp.storage.presence import Presence, is_locked, is_present, load_locks, read_about
 from voice_mcp.types import Claim, Standing, Urgency
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,10 @@ class FolderRoom:
         self._made = self._warned = False
         self._thread: ThreadPoolExecutor | None = None
 
+    async def prepare(self) -> None:
+        """Have everything ready for the first claim."""
+        await asyncio.get_running_loop().run_in_executor(self._worker(), self._prepare)
+
     async def advance(self, waiting: Sequence[Claim]) -> Standing:
         return await asyncio.get_running_loop().run_in_executor(self._worker(), self._advance, tuple(waiting))
 
@@ -85,6 +89,18 @@ class FolderRoom:
 
     # --- in the thread -----------------------------------------------------------------------------------------
 
+    def _prepare(self) -> None:
+        load_locks()
+        try:
+            self._make_folder()
+        except (OSError, StorageError) as exc:
+            self._warn(exc)
+
+    def _make_folder(self) -> None:
+        if not self._made:
+            self._root.make(self.folder)
+            self._made = True
+
     def _advance(self, waiting: tuple[Claim, ...]) -> Standing:
         try:
             try:
@@ -97,9 +113,7 @@ class FolderRoom:
             return self._advance_alone(waiting)
 
     def _advance_in_folder(self, waiting: tuple[Claim, ...]) -> Standing:
-        if not self._made:
-            self._root.make(self.folder)
-            self._made = True
+        self._make_folder()
         mine = {claim.name: claim for claim in waiting}
         row = self._row_with(mine)
         granted, died = self._first_of(row, mine)
@@ -134,7 +148,7 @@ class FolderRoom:
         speaking = Presence.take(self.folder / SPEAKING)
         if speaking is None:
             return None, False
-        died = speaking.is_described
+        died = speaking.was_abandoned
         speaking.write(self._about(claim))
         self._speaking, self._holder = speaking, claim
         self._give_up_place(claim)

@@ -148,8 +148,7 @@ class _Turn:
         """Let what is being said be heard to the end before asking."""
         turn = self._call.session.speaker.floor.turn(lambda in_front: None, self._call.conversation_id, admission)
         try:
-            async with asyncio.timeout(self._limit_s()), turn as hold:
-                hold.lingers = admission.is_question
+            async with asyncio.timeout(self._limit_s()), turn:
                 return None
         except TimeoutError:
             return self._queued("")
