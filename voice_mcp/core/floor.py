@@ -151,7 +151,7 @@ class Floor:
         conversation_id: str = "",
         admission: Admission | None = None,
     ) -> AsyncIterator[Hold]:
-        """Have the floor for one utterance. After a question it is kept for a while, unless ``lingers`` is set to False.
+        """Have the floor for one utterance. After a question it is kept for a while, unless ``lingers`` is made False.
 
         Args:
             on_wait: Told where it stands while it waits.
