@@ -24,7 +24,7 @@ LOOK_EVERY_S = 0.02
 """How often the next in the row looks whether it is its turn, where a process cannot be told by another."""
 LOOK_AT_LEAST_EVERY_S = 0.08
 """How often the others look; those in front of them may all have died."""
-LAST_SOUND_S = 0.1
+LAST_SOUND_S = 0.06
 """What the audio process of a server that was killed gets to fall silent, before the next one speaks."""
 LINGER_S = 2.0
 """How long a dialogue keeps the floor after the answer: what the agent says to it belongs to it."""
