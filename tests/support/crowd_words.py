@@ -110,12 +110,11 @@ def _pitch(samples: npt.NDArray[np.int16]) -> int:
 
 def _word(bursts: Sequence[Burst], start: int, *, letters: int) -> int:
     """How many bursts from ``start`` on are a word of so many letters: more than one where it has gaps; 0 for none."""
-    due_s, parts = letters * CHARACTER_S / SPEED, 0
-    for burst in bursts[start:]:
-        if parts and burst.start_s - bursts[start + parts - 1].start_s > LONGEST_GAP_S:
+    due_s, last_s = letters * CHARACTER_S / SPEED, bursts[start].start_s if start < len(bursts) else 0.0
+    for parts, burst in enumerate(bursts[start:], 1):
+        due_s, gap_s, last_s = due_s - burst.duration_s, burst.start_s - last_s, burst.start_s
+        if gap_s > LONGEST_GAP_S:
             return 0
-        parts += 1
-        due_s -= burst.duration_s
         if abs(due_s) < TOLERANCE_S * parts:
             return parts
         if due_s < 0:
