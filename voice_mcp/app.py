@@ -8,6 +8,7 @@ from functools import partial
 
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
+from voice_mcp.core.agent import Agent
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
@@ -16,10 +17,12 @@ from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
+from voice_mcp.core.seating import SEATS
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
+from voice_mcp.ducking.link import DuckingLink
 from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
@@ -36,6 +39,7 @@ from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
 from voice_mcp.storage.retention import remove_old
+from voice_mcp.storage.roll import RunningAgents
 from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
@@ -92,14 +96,19 @@ class App:
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
         self._room = self._shared_room()
-        floor = Floor(self._room, self.clock, whenever_s=settings.whenever_s)
+        ducks = settings.ducking > 0 and settings.audio_output not in ("file", "null")
+        self._ducking = DuckingLink(self.root.path, settings.ducking) if ducks else None
+        floor = Floor(self._room, self.clock, whenever_s=settings.whenever_s, ducking=self._ducking)
         self.speaker = Speaker(roster, self.link, self.archive, output, phrases, floor)
+        self._roll = RunningAgents(self.root)
+        seats = len(SEATS) if settings.pan == "auto" else 0
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
             archive=self.archive,
             conversations=self.conversations,
             conversation_id=new_conversation_id(self.clock.utc()),
+            agent=Agent(project_path(), settings.agent_voices, seats, self._roll),
             default_speed=settings.tts_speed,
             preferred_voices=settings.tts_voices,
             call_limit_s=settings.call_limit_s,
@@ -131,6 +140,9 @@ class App:
         if self._warm is not None:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
+        self._roll.close()
+        if self._ducking is not None:
+            await self._ducking.aclose()
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
@@ -147,6 +159,8 @@ class App:
     async def _load(self) -> None:
         try:
             await self.link.start()
+            if self._ducking is not None:
+                self._ducking.prepare()
             if self._room is not None:
                 await self._room.prepare()
             await asyncio.to_thread(Script.of, WARM_UP_TEXT)

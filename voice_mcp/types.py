@@ -279,3 +279,17 @@ class Transcript:
     """ISO 639-1 code, when the engine says or was told."""
     parts: tuple[TranscriptPart, ...] = ()
     """All of ``text`` in stretches, for engines that say when what was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredStream:
+    """Another program's sound whose volume was lowered."""
+
+    index: int
+    """The sound server's number for it; another sound may have it later."""
+    key: str
+    """What the sound server remembers its volume by, for the next sound of that program; may be empty."""
+    before: tuple[float, ...]
+    """Its volume before, a channel each; 1 is 100 % in a volume control."""
+    lowered: tuple[float, ...]
+    """What it was lowered to."""

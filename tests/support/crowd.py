@@ -19,8 +19,9 @@ from voice_mcp.types import Claim, Urgency
 
 ROOT = Path(__file__).parents[2]
 START_S = 240.0
-JUST_CAME_S = 0.1
-"""Whoever came so shortly before somebody got the floor may not have been seen yet."""
+JUST_CAME_S = 0.5
+"""Whoever came so shortly before somebody else, or before somebody got the floor, may have come after him: on a busy
+machine the moment that is told and the moment that counts lie that far apart."""
 
 
 @dataclass(slots=True)
@@ -163,7 +164,8 @@ class Crowd:
             now_s = said.acquired_s or 0.0
             for other in turns[place + 1 :]:
                 came_s = other.claimed_s or now_s
-                if came_s + JUST_CAME_S < now_s and other.rank(now_s - JUST_CAME_S) < said.rank(now_s):
+                theirs, its = other.rank(now_s - JUST_CAME_S), said.rank(now_s)
+                if came_s + JUST_CAME_S < now_s and (theirs[0], theirs[1] + JUST_CAME_S) < its[:2]:
                     wrong.append((said, other))
         return wrong
 
