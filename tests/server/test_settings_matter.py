@@ -389,8 +389,8 @@ async def test_whenever_s_is_how_long_a_message_that_has_time_waits(tmp_path: Pa
     house = make_house(tmp_path, audio_output="null", whenever_s=0.1)
     async with Client(create_server(house)) as client:
         with anyio.fail_after(20):
-            await client.call_tool("speak", {"message": "This takes longer than that to say.", "wait": False})
-            late = await client.call_tool("speak", {"message": "By the way.", "urgency": "whenever"})
+            async with house.speaker.floor.turn(lambda in_front: None):
+                late = await client.call_tool("speak", {"message": "By the way.", "urgency": "whenever"})
             urgent = await client.call_tool("speak", {"message": "But this is.", "urgency": "now"})
     assert late.structured_content is not None
     assert (late.structured_content["status"], late.structured_content["heard"]) == ("interrupted", "")
