@@ -141,12 +141,15 @@ class App:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
         self._roll.close()
-        if self._ducking is not None:
-            await self._ducking.aclose()
+        if self._room is not None:
+            self._room.close()
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
-        await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
+        endings = [self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S)]
+        if self._ducking is not None:
+            endings.append(self._ducking.aclose())
+        await asyncio.gather(*endings)
         for engine in self.engines:
             await engine.aclose()
         for recognizer in self.transcriber.roster.engines:

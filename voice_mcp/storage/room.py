@@ -81,6 +81,12 @@ class FolderRoom:
     async def leave(self, claims: Sequence[Claim]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._worker(), self._leave, tuple(claims))
 
+    def close(self) -> None:
+        """The thread may go; whoever comes all the same gets another. Returns at once."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
+
     def _worker(self) -> ThreadPoolExecutor:
         """A thread that is never busy with something else, and does what it gets in the order in which it gets it."""
         if self._thread is None:
