@@ -142,7 +142,7 @@ def _crowd(members: int, messages: int) -> list[Figure]:
         Figure("words in no message", loose, "", 2 * KILLED, "of those who were killed while they spoke"),
         Figure("turns out of turn", len(crowd.out_of_turn()), "", 0, f"of {len(crowd.turns)}"),
         Figure("turns at the same time", len(crowd.overlaps()), "", 0),
-        Figure("death of a speaker to the next one's turn, worst", max(crowd.deaths_s) * 1000, "ms", 200),
+        Figure("end of a killed speaker to the next one's turn, worst", max(crowd.deaths_s) * 1000, "ms", 200),
         Figure("longest wait for the floor", max(waits), "s", None, f"of {len(waits)}, questions and milestones"),
     ]
 

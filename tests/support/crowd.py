@@ -52,6 +52,7 @@ class _Member:
     reader: threading.Thread | None = None
     ready: bool = False
     killed_s: float | None = None
+    dead_s: float = 0.0
     said: dict[int, Said] = field(default_factory=dict)
 
 
@@ -141,15 +142,19 @@ class Crowd:
 
     @property
     def deaths_s(self) -> list[float]:
-        """How long after each death of a speaker the floor was that of somebody who had waited for it."""
+        """How long after each end of a speaker's process the floor was that of somebody who had waited for it.
+
+        On a busy machine a process takes hundreds of milliseconds to die; until then its lock is its own.
+        """
         found = []
         for member in self._members:
             died_s = member.killed_s
-            if died_s is None:
+            spoke = any(said.acquired_s and not said.released_s for said in member.said.values())
+            if died_s is None or not spoke:  # it had finished in the moment it was killed
                 continue
             next_one = next((turn for turn in self.turns if (turn.acquired_s or 0) > died_s), None)
             if next_one is not None and (next_one.claimed_s or died_s) < died_s:
-                found.append((next_one.acquired_s or 0) - died_s)
+                found.append(max(0.0, (next_one.acquired_s or 0) - member.dead_s))
         return found
 
     @property
@@ -191,6 +196,7 @@ class Crowd:
                 member.process.kill()
                 member.killed_s = time.perf_counter()
                 member.process.wait()
+                member.dead_s = time.perf_counter()
                 return True
         return False
 
