@@ -1,6 +1,6 @@
 """Print the figures: ``python -m benchmarks`` for all, or with names, ``python -m benchmarks startup first_sound``.
 
-``--quick`` shortens what takes minutes and has a shorter form (``network``).
+``--quick`` shortens what takes minutes and has a shorter form (``network``, ``floor``).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ ALL = (
     "install",
     "endpointing",
     "uploads",
+    "floor",
     "network",
     "long_utterance",
 )
 QUICK = "--quick"
-HAVE_QUICK = ("network",)
+HAVE_QUICK = ("network", "floor")
 
 
 def main() -> None:

@@ -30,6 +30,7 @@
     │   └── MicrophoneUnavailable   no microphone could be opened, or it is gone
     │       └── MicrophoneBusy   somebody else holds it
     ├── TranscriptionFailed      the user spoke, and nobody could tell what; the recording is kept
+    ├── DuckingUnavailable       other programs' volume cannot be lowered
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -338,6 +339,13 @@ class TranscriptionFailed(VoiceError):
     def __init__(self, cause: VoiceError, conversation_id: str) -> None:
         hint = type(self).hint.replace("ID", conversation_id)
         super().__init__(f"The user answered, but it could not be turned into words: {cause.message}", hint=hint)
+
+
+class DuckingUnavailable(VoiceError):
+    """The volume of other programs cannot be reached."""
+
+    code = "ducking_unavailable"
+    hint = "Ducking needs PulseAudio or PipeWire with pipewire-pulse; set VOICEMODE_DUCKING=off to do without."
 
 
 class StorageError(VoiceError):

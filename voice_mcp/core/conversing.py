@@ -24,6 +24,7 @@ from voice_mcp.core.barge_in import BargeIn
 from voice_mcp.core.chimes import Chime
 from voice_mcp.core.conversation import new_utterance_id
 from voice_mcp.core.cues import CueKind
+from voice_mcp.core.floor import Hold
 from voice_mcp.core.interruption import FalseAlarm, Interrupted
 from voice_mcp.core.listening import Heard, Listening, Wishes
 from voice_mcp.core.open_microphone import OpenMicrophone
@@ -52,8 +53,8 @@ MOST_NOISES = 2
 """So often a voice without a word is listened to once more; then the place is too noisy."""
 DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
 
-Say = Callable[[str, ProgressListener], Awaitable[Speech]]
-"""Begins to say a message."""
+Say = Callable[[str, ProgressListener, Hold], Awaitable[Speech]]
+"""Begins to say a message, while the floor is held."""
 
 
 class Conversing:
@@ -181,11 +182,12 @@ class Conversing:
         dialogue, status = self._dialogue, None
         if interruption is None:
             await dialogue.see_if_anybody_listens()
-        while status is None:
-            async with dialogue.speaker.floor.turn(self._say_waiting):
+        async with dialogue.speaker.floor.hold(self.conversation_id, self._say_waiting) as hold:
+            while status is None:
                 status = await self._listen(interruption)
-            if status is None:
-                interruption = await self._say(await self._say_again(self._message or "", self.relay.update))
+                if status is None:
+                    speech = await self._say_again(self._message or "", self.relay.update, hold)
+                    interruption = await self._say(speech)
         return self._answer.outcome(status, self.spoken)
 
     async def _listen(self, interruption: Heard | None) -> AnswerStatus | None:

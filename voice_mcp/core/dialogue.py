@@ -21,7 +21,6 @@ from voice_mcp.protocols import Microphone
 from voice_mcp.storage.conversation_log import Exchange
 from voice_mcp.types import LISTENING_FORMAT
 
-
 STOPPED_LISTENING = "The user ended the listening with a key."
 """What the agent is told."""
 

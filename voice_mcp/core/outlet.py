@@ -38,6 +38,8 @@ class OutputChoice:
     """Most that is collected before sound starts, in seconds."""
     pan: float | Literal["auto"] = 0.0
     """Where voices sit, from -1 (left) to 1 (right); ``auto`` gives each conversation a place of its own."""
+    longest_hold_s: float = 600.0
+    """How long sound can be held, in seconds: whoever holds it has the floor meanwhile."""
 
 
 class Outlet:

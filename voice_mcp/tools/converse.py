@@ -13,6 +13,7 @@ from pydantic import Field
 from voice_mcp.core.answer import AnswerStatus, Outcome
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.conversing import Conversing
+from voice_mcp.core.floor import Admission, Hold
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speech, Spoken
@@ -23,7 +24,7 @@ from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
 from voice_mcp.tools.results import ConverseResult, SpeakResult, answer, converse_line, speak_result
 from voice_mcp.tools.speak import ConversationId, Instructions, Speed, VoiceName
-from voice_mcp.types import SpeechStatus
+from voice_mcp.types import SpeechStatus, Urgency
 
 DESCRIPTION = """Say a message aloud and get the user's answer, spoken or, where nobody can listen, typed; without a \
 message, only listen. One short question at a time. Status `listening` means: not finished, call again without a \
@@ -120,9 +121,8 @@ class _Turn:
     async def _only_speak(self, manner: Manner) -> ToolResult:
         call, speaker = self._call, self._session.speaker
         async with captions(self._ctx) as shown:
-            speech = await self._session.begin(
-                self._message or "", manner, call.conversation_id, call.arrived_s, shown.update
-            )
+            whose = call.conversation_id, call.arrived_s
+            speech = await self._session.begin(self._message or "", manner, *whose, shown.update)
             try:
                 async with asyncio.timeout(self._limit_s()):
                     return self._end("spoken", None, speak_result(await speech.result(), speaker.unreported()))
@@ -138,12 +138,15 @@ class _Turn:
     async def _begin(self, manner: Manner) -> Conversing:
         session, call, relay = self._session, self._call, Relay()
 
-        async def say(message: str, progress: ProgressListener) -> Speech:
-            return await session.begin(message, manner, call.conversation_id, session.clock.now(), progress)
+        async def say(message: str, progress: ProgressListener, hold: Hold) -> Speech:
+            whose = call.conversation_id, session.clock.now()
+            return await session.begin(message, manner, *whose, progress, Admission(Urgency.NOW, hold=hold))
 
         speech = None
         if self._message is not None:
-            speech = await session.begin(self._message, manner, call.conversation_id, call.arrived_s, relay.update)
+            whose = call.conversation_id, call.arrived_s
+            question = Admission(Urgency.NOW, is_question=True)
+            speech = await session.begin(self._message, manner, *whose, relay.update, question)
             session.questions.ask(call.conversation_id, self._message)
         wishes = session.wishes(self._listen_min_s, self._listen_max_s)
         return session.dialogue.start(
@@ -216,10 +219,19 @@ class _Turn:
         text = self._session.questions.pending(self._call.conversation_id) or OPENING
         if _asking.asks_between_calls(self._ctx):
             return _asking.question(text, json.dumps({"spoken": spoken, "why": why.message}))
-        typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
+        typed = await self._ask_now(text)
         if typed is None:
             return self._end("no_speech", None, spoken, why.message, "Nobody answered in time.")
         return self._typed(typed, spoken, why.message)
+
+    async def _ask_now(self, text: str) -> ElicitResult | None:
+        """Have the question answered, with nobody else talking into it."""
+        floor, limit_s = self._session.speaker.floor, self._time_left_s()
+        try:
+            async with asyncio.timeout(limit_s), floor.hold(self._call.conversation_id, lambda in_front: None):
+                return await _asking.ask_now(self._ctx, text, limit_s)
+        except TimeoutError:
+            return None
 
     def _typed(self, typed: ElicitResult, spoken: SpeakResult | None, why: str) -> ToolResult:
         self._session.questions.settle(self._call.conversation_id)
