@@ -23,6 +23,7 @@ from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceErr
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
+from voice_mcp.pipe.child import audio_process
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer
@@ -74,7 +75,7 @@ class App:
         self.conversations = ConversationLog(self.root.exchange_files(), self.journal)
         self.archive = _archive(self, events)
         self.engines = tuple(build_engines(settings))
-        self.link = AudioLink(link_config(settings), make_converter=Converter)
+        self.link = AudioLink(link_config(settings), audio_process(offline=settings.offline), Converter)
         output = OutputChoice(
             device=settings.audio_output != "file",
             file=settings.audio_output == "auto",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
+from voice_mcp.pipe.wire import OFFLINE
 from voice_mcp.protocols import OutputBackend
 
 BACKENDS = {
@@ -27,6 +29,11 @@ def load_backend(name: str) -> OutputBackend:
 
 
 if __name__ == "__main__":
+    if OFFLINE in sys.argv:
+        from voice_mcp.offline import refuse_the_network  # 4 ms of socket, which others do without
+
+        refuse_the_network()
+
     from voice_mcp.playback.process import run
 
     run(load_backend)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voice_mcp import __version__
 from voice_mcp.app import check_save_format
+from voice_mcp.cli.examine_network import check_offline
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
 from voice_mcp.cli.house import house
@@ -46,7 +47,8 @@ async def examine(loaded: LoadedSettings) -> Report:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
-    return Report((_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks), problem)
+    offline = await asyncio.to_thread(check_offline, wanted=settings.offline)
+    return Report((_version(), *_settings(loaded), folder, *offline, *sound.checks, codecs, *speech.checks), problem)
 
 
 def _version() -> Check:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voice_mcp.errors import AudioProcessLost
+from voice_mcp.pipe.wire import OFFLINE
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,11 @@ AUDIO_PROCESS = (sys.executable, "-P", "-m", "voice_mcp.audio_process")
 """``-P`` keeps the working folder off the import path: a project's own ``sounddevice.py`` must not run here."""
 EXIT_S = 1.0
 """How long an audio process may take to go before it is killed, and how long a killed one is waited for."""
+
+
+def audio_process(*, offline: bool) -> tuple[str, ...]:
+    """The command of an audio process; with ``offline`` one that can reach no other machine."""
+    return (*AUDIO_PROCESS, OFFLINE) if offline else AUDIO_PROCESS
 
 
 class AudioChild:
