@@ -15,6 +15,7 @@ from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
+from voice_mcp.core.secret_words import load_detector
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
@@ -146,6 +147,8 @@ class App:
                 await asyncio.to_thread(load_sdk)
                 for each in behind_http:
                     each.prepare()
+            if self.speaker.discretion.is_needed:
+                await asyncio.to_thread(load_detector)
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 LOCAL_NAME = "localhost"
@@ -105,9 +106,8 @@ def _guard_windows() -> None:
     """On Windows asyncio hands its connections to the system without ``socket.connect``."""
     if sys.platform != "win32":
         return
-    from asyncio.windows_events import IocpProactor
-
-    connect, sendto = IocpProactor.connect, IocpProactor.sendto
+    proactor: Any = import_module("asyncio.windows_events").IocpProactor
+    connect, sendto = proactor.connect, proactor.sendto
 
     def guarded_connect(self: Any, conn: socket.socket, address: Any) -> Any:
         _check(conn.family, address)
@@ -117,5 +117,4 @@ def _guard_windows() -> None:
         _check(conn.family, addr)
         return sendto(self, conn, buf, flags, addr)
 
-    IocpProactor.connect = guarded_connect  # type: ignore[method-assign]
-    IocpProactor.sendto = guarded_sendto  # type: ignore[method-assign]
+    proactor.connect, proactor.sendto = guarded_connect, guarded_sendto

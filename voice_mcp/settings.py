@@ -239,11 +239,7 @@ class SpeechService(BaseModel):
     )
 
 
-<<<<<<< HEAD
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SpeechService, BaseSettings):
-=======
-class Settings(Core, SpeechOut, Streaming, Devices, Privacy, SpeechService, BaseSettings):
->>>>>>> 8298867 (VOICEMODE_OFFLINE is enforced in the process, and the doctor tries it)
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, Privacy, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

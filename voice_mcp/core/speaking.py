@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
+from voice_mcp.core.discretion import Discretion
 from voice_mcp.core.floor import Floor
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
@@ -99,6 +100,7 @@ class Speaker:
         self.archive = archive
         self.output = output
         self.phrases = phrases
+        self.discretion = Discretion(roster.engines)
         self.seating = Seating(output.pan)
         self.floor = Floor()
         self.current: Speech | None = None
@@ -296,8 +298,11 @@ class Speech:
     async def _deliver(self) -> None:
         prebuffer_s = self._rendering.prebuffer_s(self._speaker.output.prebuffer_most_s)
         await self._outlet.prepare(self._rendering.expected_format(), prebuffer_s)
+        rendering, discretion = self._rendering, self._speaker.discretion
+        rendering.instructions_beyond = await discretion.veiled(self._manner.instructions)
         while (line := await self._next_line()) is not None:
-            async with aclosing(self._rendering.render(line.text)) as pieces:
+            hidden = await discretion.hidden(self._script, line)
+            async with aclosing(rendering.render(line.text, hidden)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Begin):
                         await self._begin_stretch(line, piece)
@@ -317,9 +322,9 @@ class Speech:
         await self._end_stretch()
         if self._stretches and (before := self._stretches[-1]).line is line:
             # Another engine goes on from here: what the one before it was to say ends where this one begins.
-            before.run.text = before.run.text[: begin.start - before.start]
+            before.run.cut(begin.start - before.start)
         await self._outlet.begin(begin.format)
-        run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks)
+        run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks, words=begin.words)
         self._stretches.append(_Stretch(line, begin.start, run))
 
     async def _end_stretch(self) -> None:

@@ -23,12 +23,8 @@ AWAY_HINT = "Check that the endpoint is running and {urls} is right."
 _UNKNOWN = "Check the name in {urls}, and that this machine is online."
 _PLAIN = "If the endpoint speaks plain HTTP, let its URL in {urls} begin with http://."
 _RENEW = "Have the certificate renewed, and check that the clock of this machine is right."
-<<<<<<< HEAD
 _RENAME = "Use the name that is in the certificate in {urls}."
-=======
-_RENAME = "Use the name that is in the certificate in VOICEMODE_TTS_BASE_URLS."
 _OFFLINE = "Set VOICEMODE_OFFLINE=false if other machines may be asked."
->>>>>>> 8298867 (VOICEMODE_OFFLINE is enforced in the process, and the doctor tries it)
 _TRUST = "If you trust it, name its file, or that of the authority that signed it, in SSL_CERT_FILE."
 
 
