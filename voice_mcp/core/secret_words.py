@@ -33,7 +33,7 @@ _UNUSED = ("IPPublicDetector",)
 """An address is no secret."""
 _TOKEN = re.compile(rf"[\w+/=-]{{{SHORTEST_RANDOM},}}", re.ASCII)
 _PLAIN = re.compile(r"[(\"'“‘„«*_`]{0,4}[^\W\d_]?[^\W\d_A-Z]{0,25}[)\"'”’»*_`.,;:!?…-]{0,4}")
-_ANNOUNCING = re.compile(r"\d(?:[ \u00a0\u202f-]?\d){11}|pass|pwd|secret|contrase|BEGIN", re.IGNORECASE)
+_ANNOUNCING = re.compile(r"\d(?:[ \u00a0\u202f-]?\d){11}|passw|(?<=\w)pass|pwd|secret|contrase|BEGIN", re.IGNORECASE)
 """A number as long as a card's, or what announces a secret that may be short."""
 _SAYS = re.compile(r"(?<=\w)([\"'\]]?)\s(?:is|was|to|are)(?=\s)", re.IGNORECASE)
 _AFTER = ".,;:!?…)]}>\"'"
