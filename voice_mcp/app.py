@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from typing import Any
 
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
@@ -13,6 +14,7 @@ from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
+from voice_mcp.core.privacy import NEWEST, PrivacySettings, privacy_record
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
 from voice_mcp.core.secret_words import load_detector
@@ -129,6 +131,14 @@ class App:
         for recognizer in self.transcriber.roster.engines:
             await recognizer.aclose()
 
+    def privacy(self) -> dict[str, Any]:
+        """What left this machine, and what is kept. Reads files: not for the event loop's thread.
+
+        Raises:
+            StorageError: One cannot be read.
+        """
+        return privacy_of(self.settings)
+
     def kill_audio(self) -> None:
         """End the audio process, whatever it is doing. Returns at once."""
         self.link.kill()
@@ -161,6 +171,24 @@ class App:
         except (OSError, StorageError) as exc:
             # Not the journal's to report: nothing that was said is lost.
             logger.warning("Old records could not all be removed: %s", exc)
+
+
+def privacy_of(settings: Settings, newest: int = NEWEST) -> dict[str, Any]:
+    """What left this machine, and what is kept. Reads files.
+
+    Raises:
+        StorageError: One cannot be read.
+    """
+    root = DataRoot(settings.base_dir)
+    picture = PrivacySettings(
+        offline=settings.offline,
+        event_log=settings.event_log_enabled,
+        conversation_log=settings.conversation_log_enabled,
+        keeps_audio=settings.keeps_audio,
+        keeps_transcripts=settings.keeps_transcripts,
+        retention_days=settings.retention_days,
+    )
+    return privacy_record(root, root.event_files(settings.event_log_dir), picture, newest)
 
 
 def log_everything() -> None:

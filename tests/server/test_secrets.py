@@ -93,7 +93,7 @@ async def test_an_engine_that_goes_on_elsewhere_goes_on_from_the_word_and_withou
     assert asked(elsewhere).endswith("Keep it well.")
 
 
-@pytest.mark.parametrize(("received_s", "goes_on_with"), [(1, "password is"), (2, "{}, so"), (4, "it well")])
+@pytest.mark.parametrize(("received_s", "goes_on_with"), [(1, "password is"), (2, "{}, so"), (4, "well")])
 async def test_where_the_other_machine_breaks_off_this_one_goes_on_at_the_right_word(
     tmp_path: Path, speech_endpoint: SpeechEndpoint, elsewhere: SpeechEndpoint, received_s: int, goes_on_with: str
 ) -> None:

@@ -42,6 +42,11 @@ class DailyFiles:
         dated = [(_date(match[1]), path) for match, path in found if match]
         return sorted((day, path) for day, path in dated if day is not None)
 
+    def parts(self) -> list[Path]:
+        """Beginnings of files that take the place of others, which somebody is writing or has left."""
+        name = re.compile(re.escape(self.prefix) + r"_\d{4}-\d\d-\d\d\.jsonl\.[0-9a-f]{8}\.part", re.ASCII)
+        return [path for path in list_folder(self.folder) if name.fullmatch(path.name)]
+
     def append(self, moment: datetime, record: Mapping[str, Any]) -> None:
         """Add a line to the file of ``moment``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,20 @@ def write_all(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """The file is there with all of ``data`` in it, or it is not there."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    fd = open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def make_folder(root: Path, folder: Path) -> None:
