@@ -230,3 +230,5 @@ class Transcript:
     """ISO 639-1 code, when the engine says or was told."""
     parts: tuple[TranscriptPart, ...] = ()
     """All of ``text`` in stretches, for engines that say when what was said."""
+    sent_bytes: int = 0
+    """How much sound a server was sent for it."""

@@ -45,6 +45,7 @@ def test_what_an_endpoint_was_sent_and_sent_back_is_told(tmp_path: Path, speech_
             "requests": 1,
             "text_chars": len(WORDS),
             "audio_up_bytes": 0,
+            "audio_up_s": 0.0,
             "audio_down_bytes": len(exchange.audio),
         }
     ]

@@ -66,7 +66,7 @@ def test_lines_of_a_version_that_named_no_host_are_understood() -> None:
 
 
 def test_sound_that_went_out_is_counted_once_whether_its_beginning_or_its_end_tells_how_much() -> None:
-    sound = {"engine": "api.openai.com", "bytes": 96_044, "seconds": 3.0}
+    sound: dict[str, Any] = {"engine": "api.openai.com", "bytes": 96_044, "seconds": 3.0}
     for told in (
         [line("STT_START", **sound), line("STT_COMPLETE", engine="api.openai.com")],
         [line("STT_START", engine="api.openai.com"), line("STT_COMPLETE", **sound)],
@@ -75,6 +75,22 @@ def test_sound_that_went_out_is_counted_once_whether_its_beginning_or_its_end_te
         assert totals(departures(told)) == {"api.openai.com": (1, 0, 96_044, 0)}
     again = [line("STT_START", **sound), line("STT_COMPLETE", **sound)] * 2
     assert totals(departures(again)) == {"api.openai.com": (2, 0, 192_088, 0)}
+
+
+def test_each_server_that_was_sent_the_sound_is_told_also_one_that_failed() -> None:
+    found = departures(
+        [
+            line("STT_START", sound_s=2.5, speech_s=2.0),
+            line("STT_REQUEST", host="one.example", seconds=2.5),
+            line("STT_ERROR", engine="one.example", code="engine_busy", message="No."),
+            line("STT_REQUEST", host="two.example", seconds=2.5),
+            line("STT_COMPLETE", engine="two.example", host="two.example", bytes=40_000),
+        ]
+    )
+    assert [(host.host, host.requests, host.audio_up_s, host.audio_up_bytes) for host in found.by_host()] == [
+        ("one.example", 1, 2.5, 0),
+        ("two.example", 1, 2.5, 40_000),
+    ]
 
 
 def test_when_the_microphone_was_open_is_known_from_both_ends() -> None:
@@ -94,7 +110,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=5,
 )
-KINDS = ["TTS_REQUEST", "TTS_RECEIVED", "STT_START", "STT_COMPLETE", "RECORDING_START", "RECORDING_END"]
+KINDS = ["TTS_REQUEST", "TTS_RECEIVED", "STT_START", "STT_REQUEST", "STT_COMPLETE", "RECORDING_START", "RECORDING_END"]
 LINES = st.fixed_dictionaries(
     {},
     optional={

@@ -107,9 +107,15 @@ def _amounts(host: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return (
         str(host["requests"]),
         f"{chars:,} characters" if chars else "",
-        size_text(host["audio_up_bytes"]) if host["audio_up_bytes"] else "",
+        _sound_sent(host),
         size_text(host["audio_down_bytes"]) if host["audio_down_bytes"] else "",
     )
+
+
+def _sound_sent(host: Mapping[str, Any]) -> str:
+    facts = [f"{host['audio_up_s']:.1f} s"] if host["audio_up_s"] else []
+    facts += [size_text(host["audio_up_bytes"])] if host["audio_up_bytes"] else []
+    return ", ".join(facts)
 
 
 def _heading(text: str) -> None:

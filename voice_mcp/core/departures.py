@@ -1,9 +1,9 @@
 """What left this machine, and when a microphone was open: what the event log says of it. Pure.
 
 Lines are read generously: other versions write the same log, and one day's lines may lack what another's have. Words go
-out with ``TTS_REQUEST`` and sound comes back with ``TTS_RECEIVED``; sound goes out with ``STT_START`` or
-``STT_COMPLETE``, whichever says how much. ``host`` names the server; in lines without it an engine that is called like
-one is one.
+out with ``TTS_REQUEST`` and sound comes back with ``TTS_RECEIVED``; sound goes out with ``STT_START``, ``STT_REQUEST``
+or ``STT_COMPLETE``, whichever says how much. ``host`` names the server; in lines without it an engine that is called
+like one is one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from voice_mcp.offline import is_this_machine
 
 TEXT_OUT, SOUND_IN = "TTS_REQUEST", "TTS_RECEIVED"
-SOUND_OUT_BEGINS, SOUND_OUT_ENDS = "STT_START", "STT_COMPLETE"
+SOUND_OUT = ("STT_START", "STT_REQUEST", "STT_COMPLETE")
 MICROPHONE_OPENS, MICROPHONE_CLOSES = "RECORDING_START", "RECORDING_END"
 """Kinds of lines that are read. Names, not members of ``EventType``: what is read may be older or newer than we are."""
 
@@ -29,28 +29,29 @@ class Traffic:
     host: str
     text_chars: int = 0
     audio_up_bytes: int = 0
+    audio_up_s: float = 0.0
     audio_down_bytes: int = 0
     requests: int = 0
-    _announced_bytes: int = 0
-    _completed_bytes: int = 0
+    _told: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    """Of sound that went out, for each kind of line: how often, how many bytes, how many seconds."""
 
     @property
     def beyond(self) -> bool:
         """Whether the host is another machine."""
         return not is_this_machine(urlsplit(f"//{self.host}").hostname or "")
 
-    def heard_of(self, kind: str, size_bytes: int) -> None:
-        """Sound went out: told when it began, when it was over, or both."""
-        if kind == SOUND_OUT_BEGINS:
-            self._announced_bytes += size_bytes
-        else:
-            self._completed_bytes += size_bytes
-        self.audio_up_bytes = max(self._announced_bytes, self._completed_bytes)
+    def heard_of(self, kind: str, size_bytes: int, seconds: float) -> None:
+        """Sound went out. Several kinds of lines may tell of the same: whichever tells most is believed."""
+        count, total_bytes, total_s = self._told.get(kind, (0, 0, 0.0))
+        self._told[kind] = count + 1, total_bytes + size_bytes, total_s + seconds
+        counts, sizes, durations = zip(*self._told.values(), strict=True)
+        self.requests, self.audio_up_bytes, self.audio_up_s = max(counts), max(sizes), max(durations)
 
     def add(self, other: Traffic) -> None:
         """Count another's traffic with the same host as well."""
         self.text_chars += other.text_chars
         self.audio_up_bytes += other.audio_up_bytes
+        self.audio_up_s += other.audio_up_s
         self.audio_down_bytes += other.audio_down_bytes
         self.requests += other.requests
 
@@ -136,18 +137,17 @@ class _Reader:
     def _take_traffic(
         self, kind: str, key: tuple[str, str], moment: datetime, host: str, data: Mapping[Any, Any]
     ) -> None:
-        size_bytes = _count(data.get("bytes"))
-        if kind not in (TEXT_OUT, SOUND_IN, SOUND_OUT_BEGINS, SOUND_OUT_ENDS):
+        if kind not in (TEXT_OUT, SOUND_IN, *SOUND_OUT):
             return
+        size_bytes = int(_number(data.get("bytes")))
         traffic = self.sent.setdefault(key, Sent(moment, *key)).to(host)
         if kind == TEXT_OUT:
             traffic.requests += 1
-            traffic.text_chars += _count(data.get("chars"))
+            traffic.text_chars += int(_number(data.get("chars")))
         elif kind == SOUND_IN:
             traffic.audio_down_bytes += size_bytes
         else:
-            traffic.requests += kind == SOUND_OUT_BEGINS
-            traffic.heard_of(kind, size_bytes)
+            traffic.heard_of(kind, size_bytes, _number(data.get("seconds")))
 
 
 def _host(data: Mapping[Any, Any]) -> str | None:
@@ -161,8 +161,9 @@ def _host(data: Mapping[Any, Any]) -> str | None:
     return engine if isinstance(engine, str) and ("." in engine or ":" in engine or engine == "localhost") else None
 
 
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else 0
+def _number(value: object) -> float:
+    """``value`` if a count or a duration can be that; else 0."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15 else 0.0
 
 
 def _moment(text: object) -> datetime | None:

@@ -64,6 +64,7 @@ def _traffic(traffic: Traffic) -> dict[str, Any]:
         "requests": traffic.requests,
         "text_chars": traffic.text_chars,
         "audio_up_bytes": traffic.audio_up_bytes,
+        "audio_up_s": round(traffic.audio_up_s, 1),
         "audio_down_bytes": traffic.audio_down_bytes,
     }
 
