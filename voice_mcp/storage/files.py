@@ -111,6 +111,14 @@ def refuse_link_out(root: Path, path: Path) -> None:
         )
 
 
+def refuse_way_out(root: Path, folder: Path) -> None:
+    """Raise StorageError when a link on the way from ``root`` to ``folder`` leads out of it."""
+    path = root
+    for part in folder.relative_to(root).parts:
+        path /= part
+        refuse_link_out(root, path)
+
+
 def is_link(path: Path) -> bool:
     """Whether ``path`` itself is a symbolic link or, on Windows, a junction."""
     try:
