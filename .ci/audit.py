@@ -44,14 +44,16 @@ def verdict(report: Mapping[str, Any]) -> tuple[int, list[str]]:
     # The package itself is on no index before it is published.
     skipped = [package["name"] for package in packages if "skip_reason" in package and package["name"] != "voice-mcp"]
     lines = [
-        f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none yet'}"
+        f"{package['name']} {package['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none'}"
         for package in packages
         for flaw in package.get("vulns", ())
     ]
     code = FOUND if lines else CLEAN
     asked = len([package for package in packages if "skip_reason" not in package])
     lines.append(f"{asked} packages were looked up, {len(lines)} known vulnerabilities")
-    if skipped:
+    if skipped and not asked:
+        lines.append(f"{WARNING}the index told of none of them")
+    elif skipped:
         lines.append(f"{WARNING}{len(skipped)} could not be looked up: {', '.join(skipped)}")
     return code, lines
 

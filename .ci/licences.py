@@ -1,4 +1,4 @@
-"""Lists the licence of every package that is installed; one without a licence, or with one that is not known here, fails.
+"""Lists the licence of every package that is installed; one that names none, or none that is known here, fails.
 
 python .ci/licences.py FOLDER
 """
