@@ -234,6 +234,7 @@ BAD = [
     ("EVENT_LOG_ENABLED", "maybe", "true or false"),
     ("CONVERSATION_LOG_ENABLED", "maybe", "true or false"),
     ("OFFLINE", "maybe", "true or false"),
+    ("ALLOW_INSECURE_KEYS", "maybe", "true or false"),
     ("TTS_AUDIO_FORMAT", "mp4", "pcm"),
     ("TTS_ENGINE", "hal", "auto, openai, espeak, tone"),
     ("TTS_CACHE_MB", "-1", "a number from 0 up to 10000"),

@@ -32,6 +32,7 @@ def _serve() -> None:
 
         from voice_mcp.app import log_everything, serve
         from voice_mcp.errors import VoiceError
+        from voice_mcp.offline import refuse_the_network
         from voice_mcp.settings import load_settings
 
     try:
@@ -40,6 +41,8 @@ def _serve() -> None:
             logging.getLogger("voice_mcp").warning("%s", warning)
         if loaded.settings.debug:
             log_everything()
+        if loaded.settings.offline:
+            refuse_the_network()
         anyio.run(serve, loaded.settings)
     except VoiceError as exc:
         sys.exit(f"voice-mcp: {exc.advice}")

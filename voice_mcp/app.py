@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from typing import Any
 
 from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
@@ -25,10 +26,12 @@ from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.pauses import USUAL_SILENCE_S, Eagerness, Pauses
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.played_sound import PlayedSound
+from voice_mcp.core.privacy import NEWEST, PrivacySettings, privacy_record
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.remote_control import RemoteControl
 from voice_mcp.core.script import Script
 from voice_mcp.core.seating import SEATS
+from voice_mcp.core.secret_words import load_detector
 from voice_mcp.core.session import Session
 from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker
@@ -40,6 +43,7 @@ from voice_mcp.errors import CodecMissing, ListeningUnavailable, SettingsError, 
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
+from voice_mcp.pipe.child import AUDIO_PROCESS, MICROPHONE_PROCESS, confined
 from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
 from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
@@ -97,7 +101,7 @@ class App:
         self.conversations = ConversationLog(self.root.exchange_files(), self.journal)
         self.archive = _archive(self, events)
         self.engines = tuple(build_engines(settings))
-        self.link = AudioLink(link_config(settings), make_converter=Converter)
+        self.link = AudioLink(link_config(settings), confined(AUDIO_PROCESS, offline=settings.offline), Converter)
         self.microphone = build_microphone(settings)
         output = OutputChoice(
             device=settings.audio_output != "file",
@@ -202,6 +206,14 @@ class App:
         for recognizer in self.transcriber.roster.engines:
             await recognizer.aclose()
 
+    def privacy(self) -> dict[str, Any]:
+        """What left this machine, and what is kept. Reads files: not for the event loop's thread.
+
+        Raises:
+            StorageError: One cannot be read.
+        """
+        return privacy_of(self.settings)
+
     def kill_audio(self) -> None:
         """End the audio processes, whatever they are doing. Returns at once."""
         self.link.kill()
@@ -252,6 +264,8 @@ class App:
                 await asyncio.to_thread(load_sdk)
                 for each in behind_http:
                     each.prepare()
+            if self.speaker.discretion.is_needed:
+                await asyncio.to_thread(load_detector)
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 
@@ -264,6 +278,24 @@ class App:
         except (OSError, StorageError) as exc:
             # Not the journal's to report: nothing that was said is lost.
             logger.warning("Old records could not all be removed: %s", exc)
+
+
+def privacy_of(settings: Settings, newest: int = NEWEST) -> dict[str, Any]:
+    """What left this machine, and what is kept. Reads files.
+
+    Raises:
+        StorageError: One cannot be read.
+    """
+    root = DataRoot(settings.base_dir)
+    picture = PrivacySettings(
+        offline=settings.offline,
+        event_log=settings.event_log_enabled,
+        conversation_log=settings.conversation_log_enabled,
+        keeps_audio=settings.keeps_audio,
+        keeps_transcripts=settings.keeps_transcripts,
+        retention_days=settings.retention_days,
+    )
+    return privacy_record(root, root.event_files(settings.event_log_dir), picture, newest)
 
 
 def log_everything() -> None:
@@ -411,7 +443,7 @@ def build_microphone(settings: Settings) -> MicrophoneLink | None:
         device=settings.input_device,
         device_wait_s=settings.device_wait_s,
     )
-    return MicrophoneLink(config, Converter)
+    return MicrophoneLink(config, Converter, confined(MICROPHONE_PROCESS, offline=settings.offline))
 
 
 def check_save_format(audio_format: str) -> None:

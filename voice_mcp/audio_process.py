@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 
+from voice_mcp.pipe.wire import OFFLINE
 from voice_mcp.protocols import OutputBackend
 
 BACKENDS = {
@@ -28,6 +30,10 @@ def load_backend(name: str) -> OutputBackend:
 
 
 if __name__ == "__main__":
+    if OFFLINE in sys.argv:
+        from voice_mcp.offline import refuse_the_network  # 4 ms of socket, which others do without
+
+        refuse_the_network()
     # So that PulseAudio's volume controls show whose voice it is, and ducking leaves it alone.
     os.environ.setdefault("PULSE_PROP", "application.id=voice-mcp application.name=voice-mcp")
     from voice_mcp.playback.process import run

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 
+from voice_mcp.pipe.wire import OFFLINE
 from voice_mcp.protocols import InputBackend
 
 BACKENDS = {
@@ -27,6 +30,12 @@ def load_backend(name: str) -> InputBackend:
 
 
 if __name__ == "__main__":
+    if OFFLINE in sys.argv:
+        from voice_mcp.offline import refuse_the_network
+
+        refuse_the_network()
+    # So that the sound server's controls show who listens.
+    os.environ.setdefault("PULSE_PROP", "application.id=voice-mcp application.name=voice-mcp")
     from voice_mcp.capture.process import run
 
     run(load_backend)

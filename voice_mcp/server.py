@@ -65,6 +65,14 @@ class House(Protocol):
         """Silence, complete the records, let everything go."""
         ...
 
+    def privacy(self) -> dict[str, Any]:
+        """What left this machine, and what is kept. Reads files: not for the event loop's thread.
+
+        Raises:
+            StorageError: One cannot be read.
+        """
+        ...
+
     def kill_audio(self) -> None:
         """End the audio process, whatever it is doing. Returns at once."""
         ...
@@ -161,6 +169,14 @@ def _add_resources(server: MCPServer[House], house: House) -> None:
             session.speaker, session.transcriber, session.conversation_id, audio_process=house.audio_process_id
         )
         return _as_json(record)
+
+    @server.resource("voice://privacy", title="Privacy", mime_type="application/json")
+    async def privacy() -> str:
+        """What went to which host, when the microphone was open, what is on disk and when it is deleted."""
+        try:
+            return _as_json(await asyncio.to_thread(house.privacy))
+        except VoiceError as exc:
+            raise ResourceError(exc.advice) from exc
 
     @server.resource("voice://conversations/{id}", title="Conversation", mime_type="application/json")
     async def conversation(id: str) -> str:

@@ -94,7 +94,7 @@ class Core(BaseModel):
     event_log_dir: Path | None = Field(None, description="Where the event log goes, if not below the base folder.")
     conversation_log_enabled: bool = Field(True, description="Write what was said and heard.")
     retention_days: int = Field(30, ge=0, le=36_500, description="Delete records older than this; 0 keeps them.")
-    offline: bool = Field(False, description="Talk to no endpoint outside this machine.")
+    offline: bool = Field(False, description="Reach no machine but this one: neither by name nor by address.")
     call_limit_s: float = Field(50.0, gt=0, le=3600, description="Longest a call to converse takes, in seconds.")
 
     @field_validator("base_dir", "event_log_dir")
@@ -338,6 +338,14 @@ class SharedRoom(BaseModel):
         return 0.0 if value == "off" else value
 
 
+class Privacy(BaseModel):
+    """What leaves this machine."""
+
+    allow_insecure_keys: bool = Field(
+        False, description="Send keys over plain HTTP to other machines, where everybody on the way can read them."
+    )
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -358,6 +366,7 @@ class Settings(
     TurnTaking,
     Interruption,
     KeyBindings,
+    Privacy,
     SpeechService,
     BaseSettings,
 ):

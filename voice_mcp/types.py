@@ -287,6 +287,8 @@ class Transcript:
     """All of ``text`` in stretches, for engines that say when what was said."""
     note: str = ""
     """What the user should know: who was asked in vain before."""
+    sent_bytes: int = 0
+    """How much sound a server was sent for it."""
 
 
 @dataclass(frozen=True, slots=True)

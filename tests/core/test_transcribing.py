@@ -98,7 +98,7 @@ async def test_the_first_recogniser_is_asked_and_the_log_told(tmp_path: Path, fi
     async with desk_for(tmp_path, first, language="en", prompt="voice-mcp") as desk:
         transcript = await desk.hear([SpeechSpan(0.1, 0.4)])
     assert (transcript.text, transcript.note) == ("First.", "")
-    assert desk.names() == ["STT_START", "STT_COMPLETE"]
+    assert desk.names() == ["STT_START", "STT_REQUEST", "STT_COMPLETE"]
     assert desk.data(EventType.STT_START) == [{"sound_s": 0.5, "speech_s": 0.3}]
     (done,) = desk.data(EventType.STT_COMPLETE)
     assert done | {"took_ms": 0} == {
@@ -107,7 +107,10 @@ async def test_the_first_recogniser_is_asked_and_the_log_told(tmp_path: Path, fi
         "language": "en",
         "chars": 6,
         "took_ms": 0,
+        "host": first.host,
+        "bytes": len(first.transcriptions[0].upload.data),
     }
+    assert desk.data(EventType.STT_REQUEST) == [{"host": first.host, "seconds": 0.5}]
     assert first.transcriptions[0].upload.fields["prompt"] == "voice-mcp"
 
 
@@ -146,7 +149,14 @@ async def test_the_next_recogniser_is_asked_when_one_cannot(
         transcript = await desk.hear()
         assert (transcript.text, transcript.engine) == ("Second.", second.host)
         assert transcript.note == f'{first.host} answered 503: "Loading.". {second.host} listened instead.'
-        assert desk.names() == ["STT_START", "STT_ERROR", "PROVIDER_SWITCH", "STT_COMPLETE"]
+        assert desk.names() == [
+            "STT_START",
+            "STT_REQUEST",
+            "STT_ERROR",
+            "PROVIDER_SWITCH",
+            "STT_REQUEST",
+            "STT_COMPLETE",
+        ]
         (switch,) = desk.data(EventType.PROVIDER_SWITCH)
         assert (switch["from"], switch["to"], switch["reason"]) == (first.host, second.host, "engine_busy")
         await desk.hear()
@@ -182,7 +192,7 @@ async def test_a_connection_that_broke_is_tried_once_more(
     first.hear_next(broken)
     async with desk_for(tmp_path, first, second) as desk:
         assert (await desk.hear()).text == "First."
-        assert desk.names() == ["STT_START", "STT_ERROR", "STT_COMPLETE"]
+        assert desk.names() == ["STT_START", "STT_REQUEST", "STT_ERROR", "STT_REQUEST", "STT_COMPLETE"]
         first.hear_next(broken, broken, broken)
         assert (await desk.hear()).text == "Second."
 
@@ -214,7 +224,15 @@ async def test_when_nobody_can_tell_the_error_names_everybody(
     assert first.host in failed.value.message
     assert second.host in failed.value.message
     assert "conversations retry" in failed.value.hint
-    assert desk.names() == ["STT_START", "STT_ERROR", "PROVIDER_SWITCH", "STT_ERROR", "STT_ERROR"]
+    assert desk.names() == [
+        "STT_START",
+        "STT_REQUEST",
+        "STT_ERROR",
+        "PROVIDER_SWITCH",
+        "STT_REQUEST",
+        "STT_ERROR",
+        "STT_ERROR",
+    ]
     assert [error.get("fatal") for error in desk.data(EventType.STT_ERROR)] == [None, None, True]
 
 
@@ -289,7 +307,7 @@ async def test_a_transcription_that_is_cancelled_has_an_end_in_the_log(tmp_path:
         hearing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hearing
-    assert desk.names() == ["STT_START", "STT_ERROR"]
+    assert desk.names() == ["STT_START", "STT_REQUEST", "STT_ERROR"]
     assert desk.data(EventType.STT_ERROR)[0]["code"] == "cancelled"
 
 

@@ -104,7 +104,7 @@ async def test_after_another_loudspeaker_took_over_the_echo_is_taken_out_again()
     assert level_db(heard[end]) - level_db(out[end]) >= 20
 
 
-async def test_without_the_library_it_says_what_to_install_and_what_to_do_without() -> None:
+def test_without_the_library_it_says_what_to_install_and_what_to_do_without() -> None:
     code = (
         "import sys; sys.modules['pywebrtc_audio'] = None\n"
         "from voice_mcp.echo.webrtc import WebRtcCanceller\n"
@@ -117,7 +117,7 @@ async def test_without_the_library_it_says_what_to_install_and_what_to_do_withou
     assert "VOICEMODE_BARGE_IN=headphones" in done.stdout
 
 
-async def test_numpy_is_loaded_only_when_a_canceller_is_made() -> None:
+def test_numpy_is_loaded_only_when_a_canceller_is_made() -> None:
     code = "import sys, voice_mcp.echo.webrtc; print(sorted({'numpy', 'pywebrtc_audio'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from mcp import Client
 from mcp.types import ElicitResult
+from pydantic import SecretStr
 
 from tests.cli.command import Running
 from tests.ducking.players import music, volumes
@@ -138,6 +139,14 @@ async def test_offline_asks_no_endpoint_beyond_this_machine() -> None:
     for endpoints in (speech_endpoints(settings), listening_endpoints(settings)):
         hosts = [endpoint.host for endpoint in usable(endpoints, offline=settings.offline)]
         assert hosts == ["127.0.0.1:1"]
+
+
+async def test_allow_insecure_keys_sends_a_key_over_plain_http_to_another_machine() -> None:
+    given: dict[str, Any] = {"tts_base_urls": ("http://voices.example/v1",), "tts_api_keys": (SecretStr("mine"),)}
+    with pytest.raises(SettingsError):
+        speech_endpoints(Settings(**given))
+    (endpoint,) = speech_endpoints(Settings(**given, allow_insecure_keys=True))
+    assert endpoint.api_key == "mine"
 
 
 async def test_call_limit_s_bounds_converse(tmp_path: Path) -> None:

@@ -82,8 +82,11 @@ def test_a_missing_file_has_no_lines(path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="could not be read"):
+    with pytest.raises(StorageError, match="is not a regular file"):
         list(read_jsonl(tmp_path))
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(StorageError, match=r"link\.jsonl could not be read"):
+        list(read_jsonl(tmp_path / "link.jsonl"))
 
 
 def test_a_line_is_not_written_while_another_holds_the_lock(path: Path) -> None:

@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from tests.support.exchange import Exchange
 
@@ -162,11 +163,13 @@ class Connection:
 def _parse(head: bytes) -> _Head:
     first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     try:
-        method, path, _ = first.split(" ")
+        method, target, _ = first.split(" ")
         pairs = (line.split(":", 1) for line in lines)
         headers = {name.strip().lower(): value.strip() for name, value in pairs}
     except ValueError as exc:
         raise BadRequest(first) from exc
     if "transfer-encoding" in headers:
         raise BadRequest("a chunked request body")
+    # Clients name the whole address where they take this server for a proxy. Source: RFC 9112, section 3.2.2.
+    path = target if target.startswith("/") else urlsplit(target).path
     return _Head(method, path, headers)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from voice_mcp.cli.examine import examine
-from voice_mcp.cli.house import begin_logging
+from voice_mcp.cli.house import prepare_process
 from voice_mcp.cli.output import AsJson, print_json, standard_output, visible
 from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.errors import SettingsError
@@ -34,7 +34,7 @@ def doctor(as_json: AsJson = False) -> None:
 def _examine() -> Report:
     try:
         loaded = load_settings()
-        begin_logging(loaded)
+        prepare_process(loaded)
         return asyncio.run(examine(loaded))
     except SettingsError as exc:
         return Report((Check("settings", State.BROKEN, exc.message, exc.hint),), exc.message)

@@ -11,6 +11,7 @@ from pathlib import Path
 from voice_mcp import __version__
 from voice_mcp.app import check_save_format
 from voice_mcp.cli.examine_listening import check_microphone
+from voice_mcp.cli.examine_network import check_offline
 from voice_mcp.cli.examine_recognisers import check_recognisers
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
@@ -51,8 +52,10 @@ async def examine(loaded: LoadedSettings) -> Report:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
+    offline = await asyncio.to_thread(check_offline, wanted=settings.offline)
     speaking = (*sound.checks, codecs, *speech.checks)
-    return Report((_version(), *_settings(loaded), folder, *speaking, microphone, *recognisers), problem)
+    checks = (_version(), *_settings(loaded), folder, *offline, *speaking, microphone, *recognisers)
+    return Report(checks, problem)
 
 
 def _version() -> Check:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from voice_mcp.app import App, log_everything
 from voice_mcp.cli.output import warn
+from voice_mcp.offline import refuse_the_network
 from voice_mcp.settings import LoadedSettings, Settings, load_settings
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.journal import Journal
@@ -23,17 +24,19 @@ def read_settings() -> Settings:
         SettingsError: They cannot be used.
     """
     loaded = load_settings()
-    begin_logging(loaded)
+    prepare_process(loaded)
     for warning in loaded.warnings:
         warn(warning)
     return loaded.settings
 
 
-def begin_logging(loaded: LoadedSettings) -> None:
-    """Send what the house logs to standard error."""
+def prepare_process(loaded: LoadedSettings) -> None:
+    """What the settings ask of the process as a whole: what it logs, and whether it may reach other machines."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
     if loaded.settings.debug:
         log_everything()
+    if loaded.settings.offline:
+        refuse_the_network()
 
 
 @asynccontextmanager

@@ -13,8 +13,10 @@ from voice_mcp.cli.conversations import conversations
 from voice_mcp.cli.demo import demo
 from voice_mcp.cli.devices import devices
 from voice_mcp.cli.doctor import doctor
+from voice_mcp.cli.forget import forget
 from voice_mcp.cli.log import log
 from voice_mcp.cli.output import complain, tame_streams
+from voice_mcp.cli.privacy import privacy
 from voice_mcp.cli.settings import settings
 from voice_mcp.cli.speak import speak
 from voice_mcp.cli.speech_server import speech_server
@@ -57,7 +59,7 @@ def build_commands() -> typer.Typer:
     commands.command(rich_help_panel=KEYS)(status)
     for command in (doctor, voices, devices, settings):
         commands.command(rich_help_panel=LOOKING)(command)
-    for command in (log, stats):
+    for command in (log, stats, privacy, forget):
         commands.command(rich_help_panel=RECORDS)(command)
     commands.add_typer(conversations(), name="conversations", rich_help_panel=RECORDS)
     return commands

@@ -16,3 +16,10 @@ def number_of(value: object) -> float | None:
 def count_of(value: object) -> int:
     """``value`` as a count; 0 when it is none."""
     return int(number_of(value) or 0)
+
+
+def size_text(size_bytes: int) -> str:
+    """A size as a person reads it."""
+    if size_bytes >= 1e6:
+        return f"{size_bytes / 1e6:.1f} MB"
+    return f"{size_bytes / 1000:.1f} kB" if size_bytes >= 1000 else f"{size_bytes} bytes"

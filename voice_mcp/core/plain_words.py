@@ -26,6 +26,7 @@ _MOST_PUNCTUATION = 4
 """Around one word."""
 _PAUSE = re.compile("[–—…]")
 _JOINT = re.compile("['’‐‑-]")
+_NAME_JOINT = re.compile("[-_./:'’]")
 _MOST_PARTS = 3
 _UNSPEAKABLE = re.compile("[bcdfghj-np-tv-xz]{6}", re.IGNORECASE)
 """More consonants in a row than "strengths" has."""
@@ -48,6 +49,11 @@ def is_plain(text: str) -> bool:
     if any(len(token) - len(word) > _MOST_PUNCTUATION for token, word in zip(tokens, words, strict=True)):
         return False
     return all(map(_is_word, words)) and not (_is_spelt(words) or _is_capitalised(words) or _announces(words))
+
+
+def is_ordinary(name: str) -> bool:
+    """Whether a name consists of what could be words, as ``config.py``, ``not-set`` and ``OPENAI_API_KEY`` do."""
+    return all(_is_natural(part) for part in _NAME_JOINT.split(name) if part)
 
 
 def _is_word(word: str) -> bool:

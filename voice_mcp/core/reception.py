@@ -12,6 +12,7 @@ from voice_mcp.clock import Clock
 from voice_mcp.codecs.detect import choose_decoder, undecided
 from voice_mcp.codecs.whole import WholeFileDecoder
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
+from voice_mcp.core.words import Words
 from voice_mcp.errors import CodecError, EngineError
 from voice_mcp.playback.jitter import Jitter
 from voice_mcp.protocols import Decoder, SpeechStream
@@ -59,6 +60,10 @@ class Reception:
     """How evenly it comes, judged until ``LEAD_S`` seconds are ahead of the ear."""
     decode_s: float = 0.0
     decode_errors: int = 0
+    size_bytes: int = 0
+    """Bytes that came, as they came."""
+    words: Words | None = None
+    """How ``text`` came of what is to be said; None where it is that."""
 
     @property
     def seconds(self) -> float:
@@ -67,8 +72,9 @@ class Reception:
 
     @property
     def spoken_chars(self) -> int:
-        """How much of the text is spoken for sure."""
-        return spoken_chars(Run(self.text, 0.0, self.marks), self.seconds, speed=self.speed)
+        """How much of what is to be said is spoken for sure."""
+        said = spoken_chars(Run(self.text, 0.0, self.marks), self.seconds, speed=self.speed)
+        return said if self.words is None else self.words.origin(said)
 
     @property
     def is_plausible(self) -> bool:
@@ -165,6 +171,7 @@ class Receiver:
                 if frames := self._timed(decoder, block):
                     yield self._count(frames, decoder)
                 block = await anext(blocks, None)
+                reception.size_bytes += len(block or b"")
             began_s = self._clock.now()
             # In a thread: where all of it was collected, all of it is decoded now.
             rest = await asyncio.to_thread(decoder.flush)
@@ -189,6 +196,7 @@ class Receiver:
                 self._reception.byte_s = self._clock.now()
                 self._on_first_byte()
             head += block
+            self._reception.size_bytes += len(block)
         return head
 
     def _decoder(self, head: bytes) -> Decoder:

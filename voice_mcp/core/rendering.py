@@ -12,14 +12,17 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voice_mcp.core.casting import Casting, nobody
+from voice_mcp.core.discretion import leaves_this_machine
 from voice_mcp.core.metrics import Metrics
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.reception import Receiver, Reception
+from voice_mcp.core.spans import Span, within
 from voice_mcp.core.splice import Splice
 from voice_mcp.core.utterance import Trail
+from voice_mcp.core.words import STAND_IN, Words
 from voice_mcp.errors import CodecError, EngineError, EngineStalled, EngineUnreachable, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechEngine, SpeechStream
@@ -37,6 +40,8 @@ class Begin:
     start: int
     format: PcmFormat
     marks: Sequence[WordMark]
+    words: Words | None = None
+    """What the engine was given for the line from there on, where that is something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class _Line:
     """How far a line has come."""
 
     text: str
+    hidden: tuple[Span, ...] = ()
+    """What of it must not leave this machine."""
     start: int = 0
     """Where in it the rendition begins that is under way."""
     earlier: Reception | None = None
@@ -75,6 +82,11 @@ class _Line:
     splice: Splice | None = None
     asked: int = 0
     """How often the engine whose turn it is has been asked."""
+
+    def words(self, engine: SpeechEngine, start: int) -> Words:
+        """What ``engine`` is given for the text from ``start`` on."""
+        hidden = within(self.hidden, start, len(self.text)) if leaves_this_machine(engine) else ()
+        return Words.without(self.text[start:], hidden)
 
     @property
     def furthest(self) -> Reception | None:
@@ -141,6 +153,8 @@ class Rendering:
         """Who spoke last; nobody yet, if nothing came."""
         self.notes: list[str] = []
         """What the user should know, one sentence each."""
+        self.instructions_beyond = casting.manner.instructions
+        """How engines on other machines are told to say it."""
 
     def expected_format(self) -> PcmFormat:
         """What the first frames will most likely be."""
@@ -150,18 +164,18 @@ class Rendering:
         """How much of them to collect before sound starts."""
         return self._roster.prebuffer_s(self._casting.order()[0], most_s)
 
-    async def render(self, text: str) -> AsyncGenerator[Begin | Again | bytes, None]:
+    async def render(self, text: str, hidden: tuple[Span, ...] = ()) -> AsyncGenerator[Begin | Again | bytes, None]:
         """The frames of ``text``: a ``Begin`` whenever a stretch of sound starts, then whole frames.
 
-        An ``Again`` stands wherever something broke off.
+        An ``Again`` stands wherever something broke off. What is ``hidden`` is told to no engine on another machine.
 
         Raises:
             UnknownVoice: Nobody has the voice that was asked for.
             EngineError: Nobody could speak it, or the rest of it.
             CodecError: What the only engine sent cannot be played.
         """
-        line, problems = _Line(text), list[VoiceError]()
-        sources = deque(await self._sources(text))
+        line, problems = _Line(text, hidden), list[VoiceError]()
+        sources = deque(await self._sources(line))
         while sources and not self._casting.voice_is_wrong(sources[0].engine, problems):
             source = sources[0]
             voice = self._casting.voice_for(source.engine)
@@ -197,6 +211,7 @@ class Rendering:
         engine, other = source.engine, successors[0].engine if successors else source.engine
         # Two servers with the same model and voice may say it in the very same way.
         alike = other is not engine and engine.model == other.model and engine.is_remote and other.is_remote
+        alike = alike and line.words(engine, line.start) == line.words(other, line.start)
         begun = line.furthest is not None and line.furthest.frames > 0
         if begun and alike and voice is not None and self._casting.voice_for(other) == voice:
             line.begin_again()
@@ -221,12 +236,12 @@ class Rendering:
         self._roster.failed(source.engine, exc)
         return False
 
-    async def _sources(self, text: str) -> list[_Source]:
+    async def _sources(self, line: _Line) -> list[_Source]:
         """Whom to ask, in order. A phrase that is at hand comes first: it needs nobody to be awake."""
         sources = [_Source(engine) for engine in self._casting.order()]
-        if self._phrases is not None:
+        if self._phrases is not None and not line.hidden:
             for engine in self._casting.preferred():
-                kept = await self._phrases.find(engine, self._casting.request(engine, text))
+                kept = await self._phrases.find(engine, self._request(engine, line.text))
                 if kept is not None:
                     return [_Source(engine, kept), *sources]
         return sources
@@ -235,11 +250,13 @@ class Rendering:
 
     async def _attempt(self, source: _Source, line: _Line) -> AsyncGenerator[Begin | bytes, None]:
         """Have the line spoken from where it stands, and pass on what comes after what came earlier."""
-        request = self._casting.request(source.engine, line.text[line.start :])
+        words = line.words(source.engine, line.start)
+        request = self._request(source.engine, words.text)
         line.asked += 1
         deadline_s = self._deadline(line.earlier) if line.asked > 1 else None
         resumes = int(line.asked > 1)
         stream, line.received = None, self._asked(source, request, again=line.asked > 1 or line.earlier is not None)
+        line.received.words = words if words.cuts else None
         try:
             async with _until(deadline_s, source.engine):
                 stream = await self._open(source, request, line)
@@ -283,8 +300,14 @@ class Rendering:
             raise _AnotherRendition
         return opening
 
+    def _request(self, engine: SpeechEngine, text: str) -> SpeechRequest:
+        request = self._casting.request(engine, text)
+        return replace(request, instructions=self.instructions_beyond) if leaves_this_machine(engine) else request
+
     def _asked(self, source: _Source, request: SpeechRequest, *, again: bool) -> Reception:
         data: dict[str, object] = {"engine": source.engine.name, "chars": len(request.text)}
+        if source.engine.is_remote and source.kept is None:
+            data["host"] = source.engine.name
         if again:
             data["again"] = True
         if source.kept is not None:
@@ -299,7 +322,7 @@ class Rendering:
         if source.kept is not None:
             return source.kept
         stream = await source.engine.open(request)
-        if self._phrases is not None and line.start == 0:
+        if self._phrases is not None and line.start == 0 and not line.hidden:
             return self._phrases.keeping(source.engine, request, stream)
         return stream
 
@@ -324,6 +347,8 @@ class Rendering:
         received, earlier = line.received, line.earlier
         assert received is not None and received.format is not None
         self._spoke(source.engine, stream)
+        if received.words is not None:
+            self.note(f"What looks like a secret was not sent to {source.engine.name}: it said {STAND_IN!r} instead.")
         first, opens = self._metrics.first, self._metrics.first.frame_s is None
         if opens:
             first.byte_s, first.frame_s, first.connect_s = received.byte_s, received.frame_s, stream.connect_s
@@ -333,7 +358,12 @@ class Rendering:
             yield line.splice.break_off()
         line.splice = Splice(received.format, earlier.seconds if earlier is not None else 0.0, opens=opens)
         said = earlier.spoken_chars if earlier is not None else 0
-        yield Begin(line.start + said, received.format, stream.word_marks)
+        yield self._begin(source.engine, line, line.start + said, stream.word_marks)
+
+    def _begin(self, engine: SpeechEngine, line: _Line, start: int, marks: Sequence[WordMark]) -> Begin:
+        assert line.received is not None and line.received.format is not None
+        words = line.words(engine, start)
+        return Begin(start, line.received.format, words.marks(marks), words if words.cuts else None)
 
     def _came_to_its_end(self, source: _Source, stream: SpeechStream, received: Reception) -> None:
         if source.kept is not None:
@@ -348,6 +378,9 @@ class Rendering:
     def _account(self, source: _Source, received: Reception) -> None:
         """Whatever became of it, it came."""
         metrics = self._metrics
+        if source.engine.is_remote and source.kept is None:
+            data = {"host": source.engine.name, "bytes": received.size_bytes, "seconds": round(received.seconds, 3)}
+            self._trail.event(EventType.TTS_RECEIVED, data)
         if received.frames:
             metrics.requests += 1
         metrics.received_s += received.seconds

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from voice_mcp.core.segmentation import Segment, segment
+from voice_mcp.core.spans import Span, apart, within
 from voice_mcp.core.speakable import Speakable, speakable
 from voice_mcp.core.textblocks import BlockReader
 from voice_mcp.errors import MessageTooLong, NothingToSay
@@ -104,6 +105,18 @@ class Script:
     def remaining_chars(self) -> int:
         """Characters not yet taken, roughly."""
         return sum(len(line.text) for line in self._lines) + sum(map(len, self._unread))
+
+    def surroundings(self, line: Line, margin_chars: int) -> tuple[int, str]:
+        """The part of the message that ``line`` says, with what stands around it; and where in its block it begins."""
+        block = self._blocks[line.block]
+        start = max(block.source_offset(line.start) - margin_chars, 0)
+        return start, block.source[start : block.source_offset(line.start + len(line.text)) + margin_chars]
+
+    def spoken_in(self, line: Line, spans: Iterable[Span]) -> tuple[Span, ...]:
+        """Where in ``line`` that is said which stands at ``spans`` of its block of the message."""
+        block = self._blocks[line.block]
+        spoken = apart(block.spoken_stretch(start, end) for start, end in spans)
+        return tuple(within(spoken, line.start, line.start + len(line.text)))
 
     def divide(self, block: int, spoken_offset: int) -> tuple[str, str]:
         """The message, cut after the first ``spoken_offset`` spoken characters of block ``block``: heard, unheard."""

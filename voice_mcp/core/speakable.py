@@ -40,6 +40,10 @@ class Speakable:
             return len(self.source)
         return self._cleaned.end_of(self._spoken.end_of(spoken_offset))
 
+    def spoken_stretch(self, start: int, end: int) -> tuple[int, int]:
+        """Where in ``text`` everything is that says some of ``start`` to ``end`` of ``source``; or nothing."""
+        return self._spoken.stretch(*self._cleaned.stretch(start, end))
+
 
 def speakable(message: str) -> Speakable:
     """What a person would say who reads ``message`` out. Any string gives a result."""

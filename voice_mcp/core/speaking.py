@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
+from voice_mcp.core.discretion import Discretion
 from voice_mcp.core.floor import Admission, Floor, NotSaid
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
@@ -130,6 +131,7 @@ class Speaker:
         self.output = output
         self.phrases = phrases
         self.tap = tap
+        self.discretion = Discretion(roster.engines)
         self.seating = Seating(output.pan)
         self.floor = floor or Floor(clock=roster.clock)
         self.current: Speech | None = None
@@ -413,8 +415,11 @@ class Speech:
     async def _deliver(self) -> None:
         prebuffer_s = self._rendering.prebuffer_s(self._speaker.output.prebuffer_most_s)
         await self._outlet.prepare(self._rendering.expected_format(), prebuffer_s)
+        rendering, discretion = self._rendering, self._speaker.discretion
+        rendering.instructions_beyond = await discretion.veiled(self._manner.instructions)
         while (line := await self._next_line()) is not None:
-            async with aclosing(self._rendering.render(line.text)) as pieces:
+            hidden = await discretion.hidden(self._script, line)
+            async with aclosing(rendering.render(line.text, hidden)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Begin):
                         await self._begin_stretch(line, piece)
@@ -434,9 +439,9 @@ class Speech:
         await self._end_stretch()
         if self._stretches and (before := self._stretches[-1]).line is line:
             # Another engine goes on from here: what the one before it was to say ends where this one begins.
-            before.run.text = before.run.text[: begin.start - before.start]
+            before.run.cut(begin.start - before.start)
         await self._outlet.begin(begin.format)
-        run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks)
+        run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks, words=begin.words)
         self._stretches.append(_Stretch(line, begin.start, run))
 
     async def _end_stretch(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voice_mcp.core.words import Words
 from voice_mcp.types import WordMark
 
 CHARS_PER_SECOND = 15.0
@@ -27,6 +28,13 @@ class Run:
     """Where its words begin, if the engine says so; may still grow."""
     end_s: float | None = None
     """Where it ends; None while it is still arriving."""
+    words: Words | None = None
+    """What the engine was given, where that is something else."""
+
+    def cut(self, chars: int) -> None:
+        """What follows the first ``chars`` characters is said by another run."""
+        self.text = self.text[:chars]
+        self.words = None
 
 
 def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
@@ -48,11 +56,18 @@ def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
         return len(run.text)
     if run.marks:
         return _by_marks(run, into_s)
-    lengths = [_spoken_length(char) for char in run.text]
+    if run.words is None:
+        return _by_length(run, run.text, into_s, speed)
+    return run.words.origin(_by_length(run, run.words.text, into_s, speed))
+
+
+def _by_length(run: Run, text: str, into_s: float, speed: float) -> int:
+    """How many characters of ``text`` were said, if it is laid over the run's audio."""
+    lengths = [_spoken_length(char) for char in text]
     if run.end_s is not None:
-        return _word_end_before(run.text, _reached(lengths, into_s / (run.end_s - run.start_s) * sum(lengths)))
+        return _word_end_before(text, _reached(lengths, into_s / (run.end_s - run.start_s) * sum(lengths)))
     reached = _reached(lengths, into_s * CHARS_PER_SECOND * SLOW_SPEECH * speed)
-    return _word_end_before(run.text, min(reached, len(run.text.rstrip()) - 1))
+    return _word_end_before(text, min(reached, len(text.rstrip()) - 1))
 
 
 def word_began_s(run: Run, heard_s: float) -> float | None:

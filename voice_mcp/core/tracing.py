@@ -111,6 +111,15 @@ class TracedText:
             return piece.end
         return piece.start + said if piece.exact else piece.start
 
+    def stretch(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the text everything is that stands for some of ``start`` to ``end`` of the origin; or nothing."""
+        low = high = -1
+        for at, piece in zip(self._offsets, self._pieces, strict=True):
+            first, last = _overlap(piece, start, end)
+            if first < last:
+                low, high = (at + first if low < 0 else low), at + last
+        return (low, high) if low >= 0 else (0, 0)
+
     def _append(self, piece: Piece) -> None:
         self.add(piece.text, piece.start, piece.start + len(piece.text) if piece.exact else piece.end)
         self.close(piece.end)
@@ -125,6 +134,13 @@ class TracedText:
             piece = self._pieces[index]
             low, high = max(start - at, 0), min(end - at, len(piece.text))
             yield _part(piece, low, high)
+
+
+def _overlap(piece: Piece, start: int, end: int) -> tuple[int, int]:
+    """Which characters of a piece stand for some of ``start`` to ``end`` of the origin."""
+    if piece.exact:
+        return max(start - piece.start, 0), min(end - piece.start, len(piece.text))
+    return (0, len(piece.text)) if piece.start < end and start < piece.end else (0, 0)
 
 
 def _part(piece: Piece, low: int, high: int) -> Piece:

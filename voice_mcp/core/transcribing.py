@@ -149,6 +149,8 @@ class Transcriber:
         return await self._once(recognizer, sound, trail)
 
     async def _once(self, recognizer: SpeechRecognizer, sound: Excerpt, trail: Trail) -> Transcript:
+        if recognizer.is_remote:
+            trail.event(EventType.STT_REQUEST, {"host": recognizer.name, "seconds": round(sound.sound_s, 3)})
         try:
             return await recognizer.transcribe(sound.frames, self.hints)
         except (EngineError, CodecError) as exc:
@@ -163,6 +165,8 @@ class Transcriber:
             "model": transcript.model,
             "took_ms": round((self.roster.clock.now() - began_s) * 1000, 1),
         }
+        if transcript.sent_bytes:
+            data |= {"host": transcript.engine, "bytes": transcript.sent_bytes}
         if text:
             trail.event(EventType.STT_COMPLETE, data | {"language": transcript.language, "chars": len(text)})
         else:

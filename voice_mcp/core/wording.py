@@ -258,10 +258,10 @@ def _hash(core: str) -> str | None:
         return f"{name} {digits[:_UUID_SHOWN]}".lstrip()
     if re.fullmatch(r"(?:0x)?[0-9a-fA-F]{8,}+", digits) and not digits.isdigit() and not digits.isalpha():
         return f"{name} {digits[:_HASH_SHOWN]}".lstrip()
-    return "a hash" if _looks_random(core) else None
+    return "a hash" if looks_random(core) else None
 
 
-def _looks_random(core: str) -> bool:
+def looks_random(core: str) -> bool:
     """Whether a word mixes capitals, small letters and digits as no name does (base64, keys)."""
     if len(core) < _SHORTEST_SECRET or not re.fullmatch(r"[\w+/=.-]+", core, re.ASCII):
         return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from voice_mcp.offline import is_this_machine
 from voice_mcp.settings import OPENAI_HOST
 
 
@@ -32,11 +32,7 @@ class Endpoint:
     @property
     def is_local(self) -> bool:
         """Whether it is this machine."""
-        name = urlsplit(self.base_url).hostname or ""
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return name == "localhost"
+        return is_this_machine(urlsplit(self.base_url).hostname or "")
 
     @property
     def is_openai(self) -> bool:

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voice_mcp.offline import LeavesThisMachine
+
 CONNECT_S = 3.0
 """Longest that finding the address and connecting may take, and again TLS."""
 
@@ -22,6 +24,7 @@ _UNKNOWN = "Check the name in {urls}, and that this machine is online."
 _PLAIN = "If the endpoint speaks plain HTTP, let its URL in {urls} begin with http://."
 _RENEW = "Have the certificate renewed, and check that the clock of this machine is right."
 _RENAME = "Use the name that is in the certificate in {urls}."
+_OFFLINE = "Set VOICEMODE_OFFLINE=false if other machines may be asked."
 _TRUST = "If you trust it, name its file, or that of the authority that signed it, in SSL_CERT_FILE."
 
 
@@ -38,6 +41,8 @@ def why_not_connected(exc: BaseException) -> Reason:
     """The reason at the bottom of ``exc``, of which whoever passed it on has told ever less."""
     errors = list(_underneath(exc))
     for error in errors:
+        if isinstance(error, LeavesThisMachine):
+            return Reason("VOICEMODE_OFFLINE=true keeps this process on this machine", _OFFLINE)
         if isinstance(error, ssl.SSLError):
             return _tls(error)
     for error in errors:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voice_mcp.errors import AudioProcessLost
+from voice_mcp.pipe.wire import OFFLINE
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,11 @@ MICROPHONE_PROCESS = (sys.executable, "-P", "-m", "voice_mcp.microphone_process"
 """The one that listens."""
 EXIT_S = 1.0
 """How long an audio process may take to go before it is killed, and how long a killed one is waited for."""
+
+
+def confined(command: Sequence[str], *, offline: bool) -> tuple[str, ...]:
+    """The command of an audio process; with ``offline`` it can reach no other machine."""
+    return (*command, OFFLINE) if offline else tuple(command)
 
 
 class AudioChild:

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
+OFFLINE = "--offline"
+"""How an audio process is started that may reach no other machine."""
+
 _HEADER = struct.Struct("<BI")
 
 

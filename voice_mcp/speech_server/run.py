@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from voice_mcp.errors import InvalidInput, SettingsError
+from voice_mcp.offline import LeavesThisMachine
 from voice_mcp.speech_server.app import create_app
 from voice_mcp.speech_server.engines import Engines
 from voice_mcp.speech_server.gate import Gate
@@ -134,6 +135,9 @@ def _addresses(host: str, port: int) -> list[tuple[int, str]]:
 
 
 def _unavailable(host: str, port: int, exc: Exception) -> InvalidInput:
+    if isinstance(exc, LeavesThisMachine):
+        message = f"VOICEMODE_OFFLINE=true: {host} could be reached from other machines."
+        return InvalidInput(message, hint="Leave out --host, or set VOICEMODE_OFFLINE=false.")
     number = exc.errno if isinstance(exc, OSError) else None
     if number == errno.EADDRINUSE:
         hint = "Stop what listens there (perhaps another speech service), or choose another --port."

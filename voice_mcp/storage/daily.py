@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.storage.files import list_folder, make_folder
+from voice_mcp.storage.files import list_folder, make_folder, refuse_way_out
 from voice_mcp.storage.jsonl import append_jsonl, follow_jsonl, read_jsonl
 
 
@@ -35,12 +35,18 @@ class DailyFiles:
         """The days that have a file, the oldest first.
 
         Raises:
-            StorageError: The folder cannot be listed.
+            StorageError: The folder cannot be listed, or lies elsewhere.
         """
+        refuse_way_out(self.root, self.folder)
         name = re.compile(re.escape(self.prefix) + r"_(\d{4}-\d\d-\d\d)\.jsonl", re.ASCII)
         found = [(name.fullmatch(path.name), path) for path in list_folder(self.folder)]
         dated = [(_date(match[1]), path) for match, path in found if match]
         return sorted((day, path) for day, path in dated if day is not None)
+
+    def parts(self) -> list[Path]:
+        """Beginnings of files that take the place of others, which somebody is writing or has left."""
+        name = re.compile(re.escape(self.prefix) + r"_\d{4}-\d\d-\d\d\.jsonl\.[0-9a-f]{8}\.part", re.ASCII)
+        return [path for path in list_folder(self.folder) if name.fullmatch(path.name)]
 
     def append(self, moment: datetime, record: Mapping[str, Any]) -> None:
         """Add a line to the file of ``moment``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,6 +55,20 @@ def write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """The file is there with all of ``data`` in it, or it is not there."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    fd = open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def make_folder(root: Path, folder: Path) -> None:
     """Make ``root`` and, below it, ``folder``, each 0700.
 
@@ -94,6 +109,14 @@ def refuse_link_out(root: Path, path: Path) -> None:
             f"{path} is a link that leads out of the data folder.",
             hint="Remove the link, or set VOICEMODE_BASE_DIR to where the data shall be.",
         )
+
+
+def refuse_way_out(root: Path, folder: Path) -> None:
+    """Raise StorageError when a link on the way from ``root`` to ``folder`` leads out of it."""
+    path = root
+    for part in folder.relative_to(root).parts:
+        path /= part
+        refuse_link_out(root, path)
 
 
 def is_link(path: Path) -> bool:

@@ -10,10 +10,11 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.storage.files import open_private, storage_errors, write_all
+from voice_mcp.storage.files import open_private, storage_errors, write_all, write_whole
 from voice_mcp.storage.locking import locked
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,45 @@ def append_jsonl(path: Path, record: Mapping[str, Any], lock_wait_s: float = 10.
             _append_line(fd, line)
         finally:
             os.close(fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was taken out of a file."""
+
+    lines: int
+    size_bytes: int
+
+
+def drop_lines(
+    path: Path,
+    unwanted: Callable[[dict[str, Any] | None, bytes], bool],
+    *,
+    really: bool = True,
+    lock_wait_s: float = 10.0,
+) -> Dropped:
+    """Take lines out of ``path`` while others may be adding to it; a file without a line left goes.
+
+    The file is replaced whole: at every moment it is as it was, or as it is to be, also for whoever dies in between.
+
+    Args:
+        path: The file; that it is none is no error.
+        unwanted: Told a line and its object, None where it is none, whether it goes.
+        really: False counts, and changes nothing.
+        lock_wait_s: How long to wait for others.
+
+    Raises:
+        StorageError: It could not be done; the file is as it was.
+    """
+    with locked(path.parent, lock_wait_s), storage_errors(f"{path.name} could not be changed"):
+        lines = list(_lines(path, 0))
+        wanted = [line for line in lines if not unwanted(_parse(line), line)]
+        dropped = Dropped(len(lines) - len(wanted), sum(map(len, lines)) - sum(map(len, wanted)))
+        if really and dropped.lines and wanted:
+            write_whole(path, b"".join(wanted))
+        elif really and dropped.lines:
+            path.unlink()
+    return dropped
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,10 +151,10 @@ def _append_line(fd: int, line: bytes) -> None:
 def _lines(path: Path, start_bytes: int) -> Iterator[bytes]:
     with storage_errors(f"{path.name} could not be read"):
         try:
-            file = path.open("rb")
+            fd = open_private(path, os.O_RDONLY)
         except FileNotFoundError:  # retention may have removed it after it was listed
             return
-        with file:
+        with open(fd, "rb") as file:
             file.seek(start_bytes)
             # In bytes, since only a newline ends a line here; text has other line ends, and JSON strings hold them.
             yield from file

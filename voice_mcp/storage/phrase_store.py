@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.storage.files import list_folder, open_private, refuse_link_out, storage_errors, write_all
+from voice_mcp.storage.files import list_folder, open_private, refuse_link_out, storage_errors, write_whole
 from voice_mcp.storage.locking import locked
 from voice_mcp.storage.paths import DataRoot
 from voice_mcp.types import PcmFormat, WordMark
@@ -131,7 +131,7 @@ class PhraseStore:
             if len(data) > min(self._limit_bytes, MOST_BYTES) or path.exists():
                 return
             self._make_room(self._limit_bytes - len(data))
-            _write_whole(path, data)
+            write_whole(path, data)
 
     def trim(self) -> None:
         """Remove what the limit leaves no room for (0: all of it), and what writers left that are gone.
@@ -170,7 +170,7 @@ class PhraseStore:
             secret = self._secret()
             if secret is None:
                 secret = secrets.token_bytes(_KEY_BYTES)
-                _write_whole(self._folder / KEY_NAME, secret)
+                write_whole(self._folder / KEY_NAME, secret)
         return secret
 
     def _refuse_links_out(self) -> None:
@@ -204,20 +204,6 @@ def _read(path: Path) -> bytes | None:
         return None
     with open(fd, "rb") as file:
         return file.read(MOST_BYTES + 1)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """The file is there with all of ``data`` in it, or it is not there."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    fd = open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        try:
-            write_all(fd, data)
-        finally:
-            os.close(fd)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # --- a file: a line of JSON, the audio, and a seal over both and the file's name -----------------------------------

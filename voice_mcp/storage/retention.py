@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from voice_mcp.errors import StorageError
 from voice_mcp.storage.daily import DailyFiles
-from voice_mcp.storage.files import is_link, list_folder, storage_errors
+from voice_mcp.storage.files import list_folder, storage_errors
+from voice_mcp.storage.kept import conversation_folders, is_file, is_own
 from voice_mcp.storage.locking import locked
-from voice_mcp.storage.paths import DataRoot, is_conversation_id
+from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import phrase_files, phrase_folder
 from voice_mcp.storage.recordings import utterance_number
 
@@ -54,31 +53,27 @@ def remove_old(root: DataRoot, event_files: DailyFiles, days: int, now: datetime
 
 
 def _old_logs(files: DailyFiles, oldest: datetime) -> list[Path]:
-    if not _is_own(files.root, files.folder):
+    if not is_own(files.root, files.folder):
         return []
-    return [path for day, path in files.days() if day < oldest.date() and _is_file(path)]
+    logs = [path for day, path in files.days() if day < oldest.date() and is_file(path)]
+    # What somebody who died while taking lines out of a log has left: nobody is going to finish it.
+    return logs + [path for path in files.parts() if is_file(path, oldest.timestamp())]
 
 
 def _old_audio(root: DataRoot, oldest: datetime) -> list[Path]:
-    paths = [path for folder in _conversation_folders(root) for path in list_folder(folder)]
+    paths = [path for folder in conversation_folders(root) for path in list_folder(folder)]
     known = [path for path in paths if utterance_number(path.name) is not None]
-    return [path for path in known if _is_file(path, changed_before_s=oldest.timestamp())]
+    return [path for path in known if is_file(path, changed_before_s=oldest.timestamp())]
 
 
 def _old_phrases(root: DataRoot, oldest: datetime) -> list[Path]:
-    if not _is_own(root.path, phrase_folder(root)):
+    if not is_own(root.path, phrase_folder(root)):
         return []
     return [file.path for file in phrase_files(root) if file.changed_s < oldest.timestamp()]
 
 
-def _conversation_folders(root: DataRoot) -> list[Path]:
-    if not _is_own(root.path, root.audio):
-        return []
-    return [path for path in list_folder(root.audio) if is_conversation_id(path.name) and _is_own(root.audio, path)]
-
-
 def _remove_empty_folders(root: DataRoot) -> None:
-    folders = _conversation_folders(root)
+    folders = conversation_folders(root)
     if not folders:
         return
     # Under the lock of the recordings, so that no folder goes between its making and its first file.
@@ -86,19 +81,3 @@ def _remove_empty_folders(root: DataRoot) -> None:
         for folder in folders:
             if folder.is_dir() and not list_folder(folder):
                 folder.rmdir()
-
-
-def _is_own(root: Path, folder: Path) -> bool:
-    """Whether ``folder`` is a real folder, reached from ``root`` over real folders."""
-    parts = [folder, *folder.parents]
-    below = parts[: parts.index(root)]
-    return folder.is_dir() and not any(is_link(path) for path in below)
-
-
-def _is_file(path: Path, changed_before_s: float = math.inf) -> bool:
-    """Whether ``path`` is a file and no link, last changed before a moment in seconds since 1970."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:  # another process removed it
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_mtime < changed_before_s

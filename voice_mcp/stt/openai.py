@@ -81,4 +81,4 @@ class OpenAIRecognizer:
             fields["prompt"] = hints.prompt
         answer = await self._client.transcribe(clip, fields, sound_s=sound_s)
         language = language_code(answer.language) or hints.language
-        return Transcript(answer.text, self.name, self.model, language, answer.parts)
+        return Transcript(answer.text, self.name, self.model, language, answer.parts, sent_bytes=len(clip.data))
