@@ -22,6 +22,7 @@ ALL = (
     "install",
     "endpointing",
     "uploads",
+    "listening",
     "floor",
     "network",
     "long_utterance",

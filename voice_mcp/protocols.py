@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from voice_mcp.types import (
     AudioClip,
@@ -670,6 +670,7 @@ class SpeechRecognizer(Protocol):
         ...
 
 
+@runtime_checkable
 class StreamingRecognizer(SpeechRecognizer, Protocol):
     """A recogniser that can say what it has understood while somebody still speaks."""
 

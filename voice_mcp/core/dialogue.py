@@ -53,6 +53,7 @@ class Dialogue:
         self._make_ears = make_ears
         self._make_barge_in = make_barge_in
         self._ears: asyncio.Task[Ears] | None = None
+        self._preparing: asyncio.Future[Any] | None = None
         self._running: dict[str, Conversing] = {}
 
     @property
@@ -71,6 +72,7 @@ class Dialogue:
         speech: Speech | None = None,
     ) -> Conversing:
         """Begin with a message, if there is one, and its answer; see ``Conversing``."""
+        self._prepare_ahead()
         conversing = Conversing(self, conversation_id, wishes, relay, message=message, speech=speech, say=say)
         self._running[conversation_id] = conversing
         return conversing
@@ -123,8 +125,12 @@ class Dialogue:
         await (await self.ears()).transcriber.see_if_anybody_listens()
 
     async def ears(self) -> Ears:
-        """What listening takes, made at the first call."""
-        if self._ears is None:
+        """What listening takes, made at the first call, and again after one that failed.
+
+        Raises:
+            ListeningUnavailable: Something is not installed that was asked for by name.
+        """
+        if self._ears is None or (self._ears.done() and self._ears.exception() is not None):
             self._ears = asyncio.create_task(asyncio.to_thread(self._make_ears), name="ears")
         return await asyncio.shield(self._ears)
 
@@ -136,10 +142,11 @@ class Dialogue:
         """
         return await asyncio.to_thread(self._make_barge_in) if self._microphone is not None else None
 
-    async def prepare(self) -> None:
-        """Load what listening takes, without opening the microphone."""
-        if self._microphone is not None:
-            await asyncio.gather(self.ears(), self._microphone.prepare())
+    def _prepare_ahead(self) -> None:
+        """Load what listening takes while the message is being said, without opening the microphone."""
+        if self._microphone is not None and (self._preparing is None or self._preparing.done()):
+            both = asyncio.gather(self.ears(), self._microphone.prepare(), return_exceptions=True)
+            self._preparing = asyncio.ensure_future(both)  # whoever needs them is told what went wrong
 
     async def open_microphone(self, clean: Clean | None) -> OpenMicrophone:
         """Open the microphone.

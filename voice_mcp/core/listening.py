@@ -27,6 +27,7 @@ from voice_mcp.core.endpointing import (
     TurnEnded,
     TurnRules,
 )
+from voice_mcp.core.following import Following
 from voice_mcp.core.open_microphone import OpenMicrophone
 from voice_mcp.core.pauses import Pauses
 from voice_mcp.core.recorder import Recorder
@@ -158,6 +159,7 @@ class Listening:
         self._kept_from: int | None = None
         self._speech: list[_Stretch] = []
         self._recorder: Recorder | None = None
+        self._following: Following | None = None
         self._guess: asyncio.Task[Transcript] | None = None
         self._judge: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -201,6 +203,8 @@ class Listening:
         finally:
             self._microphone.tape.unmark()
             await self._void_guesses()
+            if self._following is not None:
+                await self._following.aclose()
 
     async def _follow_to_the_end(self) -> VoiceError | None:
         """Follow the turn until it is over; why it had to be, if it had."""
@@ -224,8 +228,9 @@ class Listening:
     async def _follow(self) -> None:
         while frames := await self._microphone.after(self._cursor):
             self._cursor += LISTENING_FORMAT.frames(len(frames))
-            if self._recorder is not None:
-                self._recorder.add(frames)
+            for taker in (self._recorder, self._following):
+                if taker is not None:
+                    taker.add(frames)
             for probability in self._ears.detector.add(frames):
                 self._take(self._endpointer.add(probability))
 
@@ -256,6 +261,9 @@ class Listening:
         self._tell("listening: you are heard")
         if self._archive.keeps_audio:
             self._record()
+        if (following := self._ears.transcriber.follow(self._tell)) is not None:
+            self._following = following
+            following.add(self._microphone.tape.read(self._kept_from, self._cursor))
 
     def _fall_silent(self, at_s: float) -> None:
         if self._speech and self._speech[-1].end is None:
@@ -275,8 +283,10 @@ class Listening:
         """This pause may be the end: find out."""
         if self._ears.turn_model is not None:
             self._judge = asyncio.create_task(self._ask_the_model(self._ears.turn_model, paused), name="turn-model")
-        if self._ears.transcriber.may_guess:
-            self._guess = asyncio.create_task(self._transcribe(), name="guess")
+        if self._following is not None:
+            self._understand(paused, self._following.text)
+        elif self._ears.transcriber.may_guess:
+            self._guess = asyncio.create_task(self._transcribe(is_guess=True), name="guess")
             self._guess.add_done_callback(partial(self._look_at_guess, paused))
 
     async def _ask_the_model(self, model: TurnModel, paused: SpeechPaused) -> None:
@@ -294,7 +304,11 @@ class Listening:
             return
         heard = guess.result()
         self._tell(heard.text)
-        self._take(self._endpointer.understand(paused, self._ears.cues.of(heard.text, heard.language)))
+        self._understand(paused, heard.text, heard.language)
+
+    def _understand(self, paused: SpeechPaused, text: str, language: str | None = None) -> None:
+        """These are the words up to a pause, as far as is known."""
+        self._take(self._endpointer.understand(paused, self._ears.cues.of(text, language)))
 
     def _drop_guesses(self) -> None:
         for task in (self._guess, self._judge):
@@ -308,11 +322,15 @@ class Listening:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _transcribe(self) -> Transcript:
+    async def _transcribe(self, *, is_guess: bool = False) -> Transcript:
         assert self._kept_from is not None
         start, end = self._kept_from, self._end + LISTENING_FORMAT.frames_in(AFTER_SPEECH_S)
         return await self._ears.transcriber.transcribe(
-            self._microphone.tape.read(start, end), self._trail, spans=self._spans(start)
+            self._microphone.tape.read(start, end),
+            self._trail,
+            spans=self._spans(start),
+            following=self._following,
+            is_guess=is_guess,
         )
 
     def _spans(self, start: int) -> list[SpeechSpan]:

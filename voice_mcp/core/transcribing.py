@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from voice_mcp.core.failover import Roster
+from voice_mcp.core.following import Following
 from voice_mcp.core.trimming import Excerpt, excerpt
 from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import (
@@ -20,7 +21,7 @@ from voice_mcp.errors import (
     VoiceError,
 )
 from voice_mcp.events import EventType
-from voice_mcp.protocols import SpeechRecognizer
+from voice_mcp.protocols import SpeechRecognizer, StreamingRecognizer
 from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
 
 FRESH_S = 60.0
@@ -56,6 +57,15 @@ class Transcriber:
         if not self.roster.engines:
             raise ListeningUnavailable("There is nobody who could turn speech into words.", hint=NOBODY_HINT)
 
+    def follow(self, tell: Callable[[str], None]) -> Following | None:
+        """Have a turn understood while it is spoken, if the first in line can do that.
+
+        Args:
+            tell: Told what has been understood so far.
+        """
+        first = next(iter(self.roster.candidates()), None)
+        return Following(first, self.hints, tell) if isinstance(first, StreamingRecognizer) else None
+
     async def see_if_anybody_listens(self) -> None:
         """See that there is somebody who could turn speech into words, as far as that can be seen without any.
 
@@ -79,7 +89,15 @@ class Transcriber:
         reasons = " ".join(dict.fromkeys(problem.message for problem in problems))
         raise ListeningUnavailable(f"There is nobody who could turn speech into words: {reasons}", hint=NOBODY_HINT)
 
-    async def transcribe(self, frames: bytes, trail: Trail, *, spans: Sequence[SpeechSpan] | None = None) -> Transcript:
+    async def transcribe(
+        self,
+        frames: bytes,
+        trail: Trail,
+        *,
+        spans: Sequence[SpeechSpan] | None = None,
+        following: Following | None = None,
+        is_guess: bool = False,
+    ) -> Transcript:
         """What is said in a recording. Cancelling it stops it.
 
         Args:
@@ -87,6 +105,8 @@ class Transcriber:
             trail: Told what happens.
             spans: Where in the recording somebody speaks, in order: silence around it is cut off, and where there is
                 no speech nobody is asked. None when nobody looked: all of it counts as speech.
+            following: Who has understood it already, while it was spoken; asked first.
+            is_guess: Whether it is asked for in a pause that may not be the end.
 
         Returns:
             A transcript whose text is empty when nothing was said; ``engine`` is empty when nobody was asked.
@@ -98,18 +118,23 @@ class Transcriber:
         """
         self.check()
         sound = excerpt(frames, spans)
-        trail.event(EventType.STT_START, {"sound_s": round(sound.sound_s, 3), "speech_s": round(sound.speech_s, 3)})
+        guess = {"guess": True} if is_guess else {}
+        start = {"sound_s": round(sound.sound_s, 3), "speech_s": round(sound.speech_s, 3)}
+        trail.event(EventType.STT_START, start | guess)
         if not sound.is_speech:
-            trail.event(EventType.STT_NO_SPEECH, {"asked": False})
+            trail.event(EventType.STT_NO_SPEECH, {"asked": False} | guess)
             return Transcript("", "")
         began_s = self.roster.clock.now()
         try:
-            transcript = await self._asked(sound, trail)
+            transcript = await following.finish() if following is not None else None
+            if transcript is None:
+                transcript = await self._asked(sound, trail)
         except asyncio.CancelledError:
-            trail.event(EventType.STT_ERROR, {"code": "cancelled", "message": "It was cancelled.", "fatal": True})
+            end = {"code": "cancelled", "message": "It was cancelled.", "fatal": True}
+            trail.event(EventType.STT_ERROR, end | guess)
             raise
         except VoiceError as exc:
-            trail.event(EventType.STT_ERROR, {"code": exc.code, "message": exc.message, "fatal": True})
+            trail.event(EventType.STT_ERROR, {"code": exc.code, "message": exc.message, "fatal": True} | guess)
             raise
         return self._told(sound, transcript, trail, began_s)
 
