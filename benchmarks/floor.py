@@ -133,6 +133,8 @@ def _crowd(members: int, messages: int) -> list[Figure]:
     completed = [one for one in said if one.status == "completed"]
     not_said = [one for one in said if one.status == "interrupted" and one.heard == ""]
     wrong = [one for one in completed if counts[one.number] != 1] + [one for one in not_said if counts[one.number]]
+    for one in wrong:
+        print(f"not heard as it should be: {one}", file=sys.stderr)
     what = f"{members} processes x {messages} messages, {KILLED} killed"
     waits = [(one.acquired_s or 0) - (one.claimed_s or 0) for one in crowd.turns if one.urgency is not Urgency.WHENEVER]
     return [

@@ -40,6 +40,7 @@ class Said:
     status: str | None = None
     """None when its process did not live to tell."""
     heard: str | None = None
+    underruns: int = 0
 
     def rank(self, now_s: float) -> tuple[int, float, str]:
         """What it was in the row."""
@@ -222,3 +223,4 @@ class Crowd:
                 said.released_s = at_s
             else:
                 said.ended_s, said.status, said.heard = at_s, fact["status"], fact["heard"]
+                said.underruns = fact["underruns"]

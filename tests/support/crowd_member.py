@@ -61,7 +61,7 @@ async def main(first: int, count: int, seed: int) -> None:
             Admission(urgency),
         )
         spoken = await speech.result()
-        tell("ended", status=spoken.status.value, heard=spoken.heard, duration_s=spoken.duration_s)
+        tell("ended", status=spoken.status.value, heard=spoken.heard, underruns=spoken.underruns)
     await app.aclose()
 
 

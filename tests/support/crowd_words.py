@@ -22,7 +22,7 @@ LOUDEST = 4096
 """The square voice's level."""
 TOLERANCE_S = 0.004
 """How much a word's length may differ: a gap has soft edges, which begin and end with zeros."""
-LONGEST_GAP_S = 0.6
+LONGEST_GAP_S = 2.0
 _LOWEST_HZ = 220.0
 _CONSONANTS, _VOWELS = "bdfgklmnprtvz", "aeiou"
 
@@ -115,7 +115,7 @@ def _word(bursts: Sequence[Burst], start: int, *, letters: int) -> int:
         due_s, gap_s, last_s = due_s - burst.duration_s, burst.start_s - last_s, burst.start_s
         if gap_s > LONGEST_GAP_S:
             return 0
-        if abs(due_s) < TOLERANCE_S * parts:
+        if abs(due_s) < TOLERANCE_S * (2 * parts - 1):
             return parts
         if due_s < 0:
             return 0

@@ -144,6 +144,11 @@ class Floor:
         """Whether somebody of this process has the floor."""
         return self._hold is not None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits, or what was let go of is still being handed back."""
+        return self._keeper is not None and not self._keeper.done()
+
     @asynccontextmanager
     async def turn(
         self,
