@@ -17,6 +17,7 @@ ALL = (
     "startup",
     "first_sound",
     "speaking",
+    "keys",
     "codecs",
     "device",
     "install",

@@ -29,7 +29,7 @@ from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.onnx_file import BANDS, HOPS, write_network
 from tests.support.pulse import PulseCard
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 from voice_mcp.app import (
     App,
     build_cues,
@@ -557,6 +557,30 @@ def test_wait_s_is_how_much_silence_who_asks_for_time_is_granted(wait_s: float) 
 def test_repeat_phrases_ask_to_hear_it_again() -> None:
     assert build_cues(Settings(repeat_phrases=("wie bitte",))).of("Wie bitte?").kind is CueKind.REPEAT
     assert build_cues(Settings(repeat_phrases=("wie bitte",))).of("Repeat that.").kind is CueKind.ANSWER
+
+
+@pytest.mark.parametrize("control_enabled", [True, False])
+async def test_control_enabled_is_whether_there_is_a_door(tmp_path: Path, control_enabled: bool) -> None:
+    house = make_house(tmp_path, audio_output="null", control_enabled=control_enabled)
+    async with Client(create_server(house)) as client:
+        await client.call_tool("speak", {"message": "Hi."})
+        if control_enabled:
+            await eventually_async(lambda: house.door.is_open, 20)
+        assert (tmp_path / "run").exists() is control_enabled
+        assert house.door.is_open is control_enabled
+
+
+async def test_pause_limit_s_is_how_long_a_message_can_be_paused(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="null", pause_limit_s=0.2)
+
+    async def pause(progress: float, total: float | None, message: str | None) -> None:
+        await house.controls.pause()
+
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(20):
+            result = await client.call_tool("speak", {"message": "Pause here."}, progress_callback=pause)
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "interrupted"
 
 
 def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:
