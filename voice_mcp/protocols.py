@@ -176,6 +176,8 @@ class Decoder(Protocol):
 
 PlaybackListener = Callable[[PlaybackEvent], None]
 """Told what happens to the sound, on the event loop; returns at once and never raises."""
+WordBegan = Callable[[int], int | None]
+"""Told how many frames have been heard; returns the frame with which the word begins that was being said, or None."""
 
 
 class Playback(Protocol):
@@ -217,6 +219,22 @@ class Playback(Protocol):
 
     def stop(self) -> None:
         """Silence, now. Returns at once; ``wait`` tells what was heard."""
+        ...
+
+    def hold(self) -> None:
+        """Silence, now, and for as long as nobody says ``go_on``. Returns at once; ``write`` goes on, and waits.
+
+        A device is let go meanwhile; a file is only not written on.
+        """
+        ...
+
+    def go_on(self, word_began: WordBegan) -> None:
+        """No longer held: sound goes on with the word in which it stopped. Returns at once.
+
+        Args:
+            word_began: Asked when it is known how much was heard. Where it says None, sound goes on with the last lull
+                before the word.
+        """
         ...
 
     async def wait(self) -> PlaybackEvent:

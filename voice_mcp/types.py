@@ -96,6 +96,10 @@ class PlaybackEventType(StrEnum):
     """The device or the audio process is gone; MOVED follows, or the playback fails."""
     MOVED = "moved"
     """Sound goes on, at another device or at one that came back."""
+    HELD = "held"
+    """It is silent, because it is held."""
+    WENT_ON = "went_on"
+    """It is no longer held: sound goes on with frame ``frames``, from where on everything is heard once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class PlaybackEvent:
     gap_s: float = 0.0
     """For UNDERRUN, RESUMED and MOVED: seconds of silence that were inserted."""
     heard_frames: int = 0
-    """For ENDED: frames that were really heard; less than ``frames`` when the device was cut off."""
+    """For ENDED and HELD: frames that were really heard; less than ``frames`` when the device was cut off."""
     underruns: int = 0
     """For ENDED: gaps in all."""
     inserted_s: float = 0.0

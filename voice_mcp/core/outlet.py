@@ -16,7 +16,7 @@ from typing import Literal
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.utterance import Utterance
 from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
-from voice_mcp.protocols import Playback, PlaybackListener, Speakers
+from voice_mcp.protocols import Playback, PlaybackListener, Speakers, WordBegan
 from voice_mcp.types import PcmFormat
 
 SILENCE_S = 1.6
@@ -72,6 +72,7 @@ class Outlet:
         self._converter: Converter | None = None
         self._sent_frames = 0
         self._prebuffer_s = 0.0
+        self._is_held = False
 
     @property
     def sent_s(self) -> float:
@@ -87,6 +88,10 @@ class Outlet:
     def seconds(self, frames: int) -> float:
         """Seconds that ``frames`` frames of what the device gets last."""
         return self._playback.format.seconds(frames) if self._playback is not None else 0.0
+
+    def frames(self, seconds: float) -> int:
+        """Frames of what the device gets in ``seconds`` seconds."""
+        return self._playback.format.frames_in(seconds) if self._playback is not None else 0
 
     async def prepare(self, fmt: PcmFormat, prebuffer_s: float) -> None:
         """Have a device opened for what is expected, while the first request is on its way.
@@ -146,6 +151,18 @@ class Outlet:
         if self._playback is not None:
             self._playback.stop()
 
+    def hold(self) -> None:
+        """Silence, now, until ``go_on``. Returns at once."""
+        self._is_held = True
+        if self._playback is not None:
+            self._playback.hold()
+
+    def go_on(self, word_began: WordBegan) -> None:
+        """No longer held: sound goes on with the word in which it stopped. Returns at once."""
+        self._is_held = False
+        if self._playback is not None:
+            self._playback.go_on(word_began)
+
     async def play_out(self) -> None:
         """Return when the last frame has been heard.
 
@@ -180,6 +197,8 @@ class Outlet:
         self._playback = await self._speakers.begin(
             fmt, self._listener, start_s=self._prebuffer_s, to_file=self._to_file, path=path, pan=self._pan
         )
+        if self._is_held:
+            self._playback.hold()
 
     async def _see_it_open(self, fmt: PcmFormat) -> None:
         """Wait for the device; without one, write a file if that will do.

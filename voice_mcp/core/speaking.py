@@ -23,7 +23,7 @@ from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.rendering import Again, Begin, Rendering
 from voice_mcp.core.script import Line, Script
 from voice_mcp.core.seating import Seating
-from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
+from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars, word_began_s
 from voice_mcp.core.utterance import Archive, Utterance
 from voice_mcp.errors import SpeechCutOff, VoiceError
 from voice_mcp.events import EventType
@@ -31,6 +31,9 @@ from voice_mcp.protocols import ProgressListener, Speakers
 from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
 
 logger = logging.getLogger(__name__)
+
+LONGEST_HOLD_S = 600.0
+"""How long an utterance can be held, unless told otherwise: it has the floor meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,27 @@ class _Heard:
     """What the audio process has reported so far."""
 
     seconds: float = 0.0
-    """Seconds played."""
+    """Where in the utterance's audio the ear is."""
+    furthest_s: float = 0.0
+    """Where it has been."""
+    again_s: float = 0.0
+    """Seconds that were played once more, because the utterance was held in the middle of a word."""
     backend: str = ""
+
+    @property
+    def played_s(self) -> float:
+        """Seconds played in all."""
+        return self.seconds + self.again_s
+
+    def reach(self, seconds: float) -> None:
+        """The ear is there."""
+        self.seconds = seconds
+        self.furthest_s = max(self.furthest_s, seconds)
+
+    def go_back(self, seconds: float) -> None:
+        """It hears from there on once more."""
+        self.again_s += self.seconds - seconds
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,7 @@ class Speaker:
         archive: Where records go.
         output: A device, a file, or whichever there is.
         phrases: What is kept of what is said often, if anything is.
+        longest_hold_s: How long an utterance can be held; then it ends.
     """
 
     def __init__(
@@ -93,7 +116,9 @@ class Speaker:
         archive: Archive,
         output: OutputChoice,
         phrases: Phrases | None = None,
+        longest_hold_s: float = LONGEST_HOLD_S,
     ) -> None:
+        self.longest_hold_s = longest_hold_s
         self.roster = roster
         self.speakers = speakers
         self.archive = archive
@@ -188,6 +213,8 @@ class Speech:
         self._shown = 0
         self._heard = _Heard()
         self._begun = self._stopping = self._closing = self._over = False
+        self._hold_limit: asyncio.TimerHandle | None = None  # while it is held
+        self._held_s: float | None = None  # when it fell silent
         self._task = asyncio.create_task(self._speak(), name=f"speech {utterance.utterance_id}")
         self._task.add_done_callback(_log_mistakes)
 
@@ -225,11 +252,39 @@ class Speech:
         """Call ``callback`` when it has ended."""
         self._task.add_done_callback(lambda _: callback(self))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is silent until somebody says ``go_on``."""
+        return self._hold_limit is not None
+
+    def hold(self) -> None:
+        """Silence, now, and until ``go_on``. Returns at once; it keeps the floor, and ``result`` waits.
+
+        The sound fades out within 50 ms. After ``longest_hold_s`` the utterance ends as if it had been stopped.
+        """
+        if self._stopping or self._closing or self._task.done() or self.is_held:
+            return
+        loop = asyncio.get_running_loop()
+        self._hold_limit = loop.call_later(self._speaker.longest_hold_s, self.stop)
+        self._outlet.hold()
+
+    def go_on(self) -> None:
+        """No longer held: go on with the first word that was not wholly heard. Returns at once."""
+        if self.is_held:
+            self._end_hold()
+            self._outlet.go_on(self._frame_of_word)
+
+    def _end_hold(self) -> None:
+        if self._hold_limit is not None:
+            self._hold_limit.cancel()
+            self._hold_limit = None
+
     def stop(self) -> None:
         """Silence, now. Returns at once; ``result`` tells what was heard."""
         if self._stopping or self._task.done():
             return
         self._stopping = True
+        self._end_hold()
         self._outlet.stop()
         # A task that is cancelled before its first step would leave no record, and one that completes it half of one.
         if self._begun and not self._closing:
@@ -278,14 +333,15 @@ class Speech:
                 raise
         finally:
             self._closing = True
+            self._end_hold()
             await self._outlet.fall_silent()
-            await utterance.close_audio(anything_played=self._heard.seconds > 0)
+            await utterance.close_audio(anything_played=self._heard.played_s > 0)
             utterance.event(EventType.TTS_PLAYBACK_END, self._ending())
         return failure
 
     def _ending(self) -> dict[str, object]:
         return {
-            "duration_s": round(self._heard.seconds, 3),
+            "duration_s": round(self._heard.played_s, 3),
             "interrupted": self._stopping,
             "engine": self._rendering.spoken_by.engine,
             "voice": self._rendering.spoken_by.voice,
@@ -368,13 +424,36 @@ class Speech:
         self._rendering.note(f"The sound device was gone for {event.gap_s:.1f} s; nothing was left out.")
 
     def _take_position(self, event: PlaybackEvent) -> None:
-        if event.type in (PlaybackEventType.OPENED, PlaybackEventType.MOVED):
+        kind = event.type
+        if kind in (PlaybackEventType.OPENED, PlaybackEventType.MOVED):
             return
-        frames = event.heard_frames if event.type is PlaybackEventType.ENDED else event.frames
-        self._heard.seconds = self._outlet.seconds(frames)
+        if kind is PlaybackEventType.WENT_ON:
+            self._go_back(event)
+            return
+        is_silent = kind in (PlaybackEventType.ENDED, PlaybackEventType.HELD)
+        self._heard.reach(self._outlet.seconds(event.heard_frames if is_silent else event.frames))
         self._utterance.played(event.frames)
-        if event.type is PlaybackEventType.POSITION:
+        if kind is PlaybackEventType.POSITION:
             self._show_progress()
+        elif kind is PlaybackEventType.HELD:
+            self._held_s = self._speaker.roster.clock.now()
+            self._utterance.event(EventType.TTS_HELD, {"position_s": round(self._heard.seconds, 3)})
+
+    def _go_back(self, event: PlaybackEvent) -> None:
+        """It is no longer held: what follows was partly heard before."""
+        now_s = self._speaker.roster.clock.now()
+        self._heard.go_back(self._outlet.seconds(event.frames))
+        self._utterance.went_back(event.frames)
+        silent_s = now_s - self._held_s if self._held_s is not None else 0.0
+        data = {"position_s": round(self._heard.seconds, 3), "silent_s": round(silent_s, 3)}
+        self._utterance.event(EventType.TTS_WENT_ON, data)
+
+    def _frame_of_word(self, heard_frames: int) -> int | None:
+        """With which frame the first word begins that was not wholly heard; a ``WordBegan``."""
+        heard_s = self._outlet.seconds(heard_frames)
+        begun = [stretch.run for stretch in self._stretches if stretch.run.start_s <= heard_s]
+        began_s = word_began_s(begun[-1], heard_s) if begun else 0.0
+        return self._outlet.frames(began_s) if began_s is not None else None
 
     def _show_progress(self) -> None:
         """Tell where the voice is: the newest run that has begun to be heard."""
@@ -438,7 +517,7 @@ class Speech:
             status=SpeechStatus.INTERRUPTED if self._stopping else status,
             conversation_id=self._utterance.conversation_id,
             utterance_id=self.utterance_id,
-            duration_s=round(self._heard.seconds, 3),
+            duration_s=round(self._heard.played_s, 3),
             ttfa_ms=self._metrics.first.total_ms,
             underruns=self._metrics.underruns,
             voice=self._rendering.spoken_by.voice,
@@ -451,7 +530,7 @@ class Speech:
 
     def _divide(self) -> tuple[str, str]:
         """The message, cut after the last word that was heard."""
-        heard_s = self._heard.seconds
+        heard_s = self._heard.furthest_s
         begun = [stretch for stretch in self._stretches if stretch.run.start_s < heard_s]
         if not begun:
             return "", self._script.undivided()

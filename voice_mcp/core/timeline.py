@@ -55,6 +55,21 @@ def spoken_chars(run: Run, heard_s: float, *, speed: float = 1.0) -> int:
     return _word_end_before(run.text, min(reached, len(run.text.rstrip()) - 1))
 
 
+def word_began_s(run: Run, heard_s: float) -> float | None:
+    """Where in the utterance's audio the first word begins that had not been wholly heard after ``heard_s`` seconds.
+
+    None when the engine does not say where words begin.
+    """
+    if heard_s <= run.start_s:
+        return run.start_s
+    if run.end_s is not None and heard_s >= run.end_s:
+        return run.end_s
+    if not run.marks:
+        return None
+    begun = [mark.start_s for mark in run.marks if mark.start_s <= heard_s - run.start_s]
+    return run.start_s + (begun[-1] if begun else 0.0)
+
+
 def _spoken_length(char: str) -> float:
     """How long a character takes to say, in letters."""
     if char.isdigit():

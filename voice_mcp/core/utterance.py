@@ -24,6 +24,8 @@ JOURNAL_S = 0.05
 """How long the end of an utterance waits for its record to be written, to tell whether it was."""
 RESERVATION_S = 1.0
 """How long it waits for the recording's file, which was asked for when it began."""
+PAST_S = 5.0
+"""How much of what was played is remembered, in case it is played again: a long word, and what a device may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ class _Track:
         self._archive = archive
         self._fmt = fmt
         self._pending: deque[bytes] = deque()
-        self._played_frames = 0
+        self._past: deque[bytes] = deque()
+        self._past_frames = 0
+        self._due: deque[bytes] = deque()
+        self._at_frame = 0
         self._recording: Recording | None = None
         self._closed = False
         self.reservation = asyncio.create_task(_reserve(archive, conversation_id), name="reservation")
@@ -91,15 +96,43 @@ class _Track:
         self._pending.append(frames)
 
     def played(self, frames: int) -> None:
-        """So many frames have been played by now; what was sent and never played is not recorded."""
-        self._played_frames = max(self._played_frames, frames)
+        """What was sent has been played up to this frame; what never was is not recorded."""
+        while self._pending and self._at_frame < frames:
+            block, size = self._pending.popleft(), (frames - self._at_frame) * self._fmt.frame_bytes
+            if len(block) > size:
+                self._pending.appendleft(block[size:])
+                block = block[:size]
+            self._at_frame += self._fmt.frames(len(block))
+            self._due.append(block)
+            self._remember(block)
         self._write_what_is_due()
+
+    def go_back(self, frame: int) -> None:
+        """What was played from this frame on is played once more, and recorded once more."""
+        while self._past and self._at_frame > frame:
+            block = self._past.pop()
+            frames = self._fmt.frames(len(block))
+            again = min(frames, self._at_frame - frame)
+            if again < frames:
+                self._past.append(block[: -again * self._fmt.frame_bytes])
+            self._pending.appendleft(block[-again * self._fmt.frame_bytes :])
+            self._at_frame -= again
+            self._past_frames -= again
+
+    def _remember(self, block: bytes) -> None:
+        self._past.append(block)
+        self._past_frames += self._fmt.frames(len(block))
+        while (spare := self._past_frames - self._fmt.frames_in(PAST_S)) > 0:
+            if self._fmt.frames(len(self._past[0])) > spare:
+                return
+            self._past_frames -= self._fmt.frames(len(self._past.popleft()))
 
     def close(self) -> Path | None:
         """The track is over; where its sound is, if there was any."""
         self._write_what_is_due()  # the file may just have been reserved, with nobody told yet
         self._closed = True
         self._pending.clear()
+        self._due.clear()
         if self._recording is None:
             return None
         self._recording.close()
@@ -115,14 +148,8 @@ class _Track:
             self._begin()
         if self._recording is None or self._closed:
             return
-        due = (self._played_frames - self._recording.frames) * self._fmt.frame_bytes
-        while due > 0 and self._pending:
-            block = self._pending.popleft()
-            if len(block) > due:
-                self._pending.appendleft(block[due:])
-                block = block[:due]
-            self._recording.append(block)
-            due -= len(block)
+        while self._due:
+            self._recording.append(self._due.popleft())
 
 
 class Utterance(Trail):
@@ -176,9 +203,14 @@ class Utterance(Trail):
             self._track.sent(frames)
 
     def played(self, frames: int) -> None:
-        """So many frames of the utterance have been played by now."""
+        """The utterance has been played up to this frame."""
         if self._track is not None:
             self._track.played(frames)
+
+    def went_back(self, frame: int) -> None:
+        """It is played again from this frame on."""
+        if self._track is not None:
+            self._track.go_back(frame)
 
     async def close_audio(self, *, anything_played: bool) -> None:
         """The sound is over: complete its recording, and give back a file in which there is nothing."""

@@ -43,6 +43,10 @@ class Account:
         self._held_before, self._held_here = self._held(), None
         self._began_at_frame = frame
 
+    def go_back(self, frame: int) -> None:
+        """What was told from this frame on is to be told again."""
+        self.told_frames = min(self.told_frames, frame)
+
     def take(self, event: PlaybackEvent) -> PlaybackEvent | None:
         """Count an event; return it as it is told, or None where it says nothing new.
 

@@ -2,13 +2,14 @@
 
                          OPENED                        ENDED, stop()
          opening ───────────────────────▶ flowing ───────────────────────▶ over
-          │ ▲  ▲                             │                              ▲
-          └─┘  └─────────────────────────────┘                              │
-        again   lost, silent, process gone                                  │
+          │ ▲  ▲                           │ │                              ▲
+          └─┘  ├───────────────────────────┘ │ hold(), ENDED                │
+        again  │ lost, silent, process gone  ▼                              │
+          │    └────── go_on() ───────────  held ────────── stop() ─────────┤
           └──────── no device within ``device_wait_s``, stop() ─────────────┘
 
 Whatever is not known to have been heard stays in the ledger. Each device gets a passage of its own, which begins with
-the frame at which the one before it fell silent.
+the frame at which the one before it fell silent, or with the word in which the sound was held.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from voice_mcp.audio.lull import lull_before_end
 from voice_mcp.errors import AudioProcessLost, CodecError, DeviceBusy, DeviceUnavailable, PlaybackError
 from voice_mcp.pipe.child import AudioChild
 from voice_mcp.pipe.wire import Command, pack, pack_json
@@ -32,13 +34,15 @@ from voice_mcp.playback.order import Order
 from voice_mcp.playback.passage import FADE_IN_S, MakeConverter, Passage
 from voice_mcp.playback.patience import Patience
 from voice_mcp.playback.watch import Watch
-from voice_mcp.protocols import PlaybackListener
+from voice_mcp.protocols import PlaybackListener, WordBegan
 from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType
 
 logger = logging.getLogger(__name__)
 
 HANG_S = 0.5
 """A device that takes longer than this to open may never do so."""
+REMEMBERED_S = 3.0
+"""How much of what was heard is remembered: longer than any word, of which the first part is heard again."""
 AGAIN = "Call again; `voice-mcp devices` shows where sound can go."
 
 
@@ -72,9 +76,9 @@ class Run:
         fmt = order.fmt
         self._block_bytes = max(fmt.frame_bytes, config.block_bytes // fmt.frame_bytes * fmt.frame_bytes)
         self._ahead_frames = max(fmt.frames_in(config.ahead_s), fmt.frames(self._block_bytes))
-        self._ledger = Ledger(fmt, fmt.frames_in(FADE_IN_S))
+        self._ledger = Ledger(fmt, fmt.frames_in(FADE_IN_S), fmt.frames_in(REMEMBERED_S))
         self._account = Account()
-        self._patience = Patience(0.0 if order.to_file else config.device_wait_s, time.perf_counter())
+        self._patience = self._new_patience()
         self._watch = Watch(self._give_up)
         self._attempt: Attempt | None = None  # None once its device is lost
         self._passage: Passage | None = None  # None until its device is open
@@ -83,6 +87,10 @@ class Run:
         self._sounded_s: float | None = None
         self._asked_s = 0.0
         self._resting = self._finished = self._is_last = False
+        self._is_held = False  # somebody wants it silent
+        self._is_falling = False  # it was told to fall silent, and has not reported it yet
+        self._is_silent = False  # it has, and has let its device go
+        self._word_began: WordBegan = _nobody_knows
         self._room = asyncio.Event()
         self._ended: asyncio.Future[PlaybackEvent] = asyncio.get_running_loop().create_future()
         self._opened: asyncio.Future[PlaybackEvent] = asyncio.get_running_loop().create_future()
@@ -146,6 +154,17 @@ class Run:
         else:
             self._watch.expect_within(self._config.stop_s)
 
+    def hold(self) -> None:
+        if not self._is_held and not self._ended.done():
+            self._is_held = True
+            self._fall_silent()
+
+    def go_on(self, word_began: WordBegan) -> None:
+        if self._is_held and not self._ended.done():
+            self._is_held, self._word_began = False, word_began
+            self._send_what_waits()
+            self._sound_again()
+
     async def wait(self) -> PlaybackEvent:
         return await asyncio.shield(self._ended)
 
@@ -194,38 +213,41 @@ class Run:
         self._attempt = Attempt(self._child, number, self._order.begin(number, self._config))
         self._watch.expect_within(self._config.open_s)
 
-    def _see_to_a_device(self) -> None:
-        self._opening = asyncio.create_task(self._open(), name="device-opening")
+    def _see_to_a_device(self, *, after_hold: bool = False) -> None:
+        self._opening = asyncio.create_task(self._open(after_hold), name="device-opening")
         self._opening.add_done_callback(self._look_at_mistakes)
 
-    async def _open(self) -> None:
+    async def _open(self, after_hold: bool) -> None:
         """Go on with a device as soon as there is one."""
-        attempt, was_there = self._attempt, False
+        attempt, was_there = self._attempt, after_hold
         while not self._ended.done():
             try:
                 if self._attempt is None:
-                    await self._ask_anew()
+                    await self._ask_anew(of_a_fresh_process=not after_hold)
                 if (attempt := self._attempt) is None:
                     return
                 opened = await attempt.outcome()
                 passage = await self._passage_to(opened)
                 await attempt.outcome()  # once more: the device may have gone meanwhile
             except PlaybackError as exc:
-                self._attempt = None
+                self._attempt, after_hold = None, False
                 was_there = was_there or (attempt is not None and attempt.was_open)
                 self._despair_or_wait(exc, was_there=was_there)
             else:
                 self._flow(opened, passage)
                 return
 
-    async def _ask_anew(self) -> None:
-        """In a while, and of a fresh audio process: PortAudio sees new devices only after a restart."""
+    async def _ask_anew(self, *, of_a_fresh_process: bool) -> None:
+        """In a while; where a device is gone, of a fresh process: PortAudio sees new ones only after a restart."""
         await asyncio.wait([self._ended], timeout=self._patience.pause_s(time.perf_counter()))
         if self._ended.done():
             return
-        await self._child.replace()
+        await (self._child.replace() if of_a_fresh_process else self._child.start())
         if not self._ended.done():
             self._ask()
+
+    def _new_patience(self) -> Patience:
+        return Patience(0.0 if self._order.to_file else self._config.device_wait_s, time.perf_counter())
 
     def _despair_or_wait(self, error: PlaybackError, *, was_there: bool) -> None:
         """A device that is gone may come back, and one that is held may be let go; any other is not waited for."""
@@ -289,13 +311,15 @@ class Run:
             self._moved_to = opened
             if not self._ledger.unheard_frames:
                 self._tell_moved(self._ledger.left_frames, gap_s=0.0)
+        if self._is_held:
+            self._fall_silent()
         self._send_what_waits()
         self._room.set()
 
     def _send_what_waits(self) -> None:
         """Send the frames that wait, and what there is to say of what follows them."""
         attempt, passage = self._attempt, self._passage
-        if attempt is None or passage is None or self._ended.done():
+        if attempt is None or passage is None or self._ended.done() or self._is_held or self._is_falling:
             return
         while (block := self._ledger.take()) is not None:
             self._send(attempt, passage.forward(block))
@@ -330,7 +354,10 @@ class Run:
             silent_s = event.heard_at_s - self._sounded_s if self._sounded_s is not None else 0.0
             self._tell_moved(event.frames, gap_s=max(0.0, silent_s))
         if told is not None and told.type is PlaybackEventType.ENDED:
-            self._end(told)
+            if self._is_falling and not self._is_last and not self._is_all_heard:
+                self._let_the_device_go(told)
+            else:
+                self._end(told)
         elif told is not None:
             self._listener(told)
 
@@ -339,7 +366,44 @@ class Run:
         self._listener(replace(self._moved_to, type=PlaybackEventType.MOVED, frames=frame, gap_s=gap_s))
         self._is_lost, self._moved_to = False, None
 
+    # --- held --------------------------------------------------------------------------------------------------
+
+    def _fall_silent(self) -> None:
+        """Stop what sounds. What is still to be opened is stopped once it is open, and a file makes no sound."""
+        if self._attempt is None or self._passage is None or self._order.to_file or self._is_falling:
+            return
+        self._is_falling = True
+        self._attempt.tell(pack_json(Command.STOP, n=self._attempt.number))
+        self._watch.expect_within(self._config.stop_s)
+
+    def _let_the_device_go(self, event: PlaybackEvent) -> None:
+        """It is silent: whoever goes on will open a device anew."""
+        self._watch.cancel()
+        self._attempt = self._passage = None
+        self._is_falling, self._is_silent = False, True
+        self._listener(replace(event, type=PlaybackEventType.HELD))
+        if not self._is_held:  # somebody has changed their mind meanwhile
+            self._sound_again()
+
+    def _sound_again(self) -> None:
+        """Go on where a word begins, once it is silent."""
+        if not self._is_silent or self._ended.done():
+            return
+        self._is_silent = False
+        frame = self._word_began(self._ledger.heard_frames)
+        if frame is None:
+            frame = self._ledger.heard_frames - lull_before_end(self._ledger.heard_last(), self._order.fmt)
+        self._account.go_back(self._ledger.go_back(frame))
+        self._patience = self._new_patience()
+        self._sounded_s = time.perf_counter()  # the silence before this was wanted
+        self._listener(PlaybackEvent(PlaybackEventType.WENT_ON, self._ledger.left_frames))
+        self._see_to_a_device(after_hold=True)
+
     # --- losses and ends ---------------------------------------------------------------------------------------
+
+    @property
+    def _is_all_heard(self) -> bool:
+        return self._finished and not self._ledger.unheard_frames
 
     def _give_up(self) -> None:
         """The audio process hangs: nothing but its end gets it out of whatever it waits for."""
@@ -361,8 +425,11 @@ class Run:
         self._watch.cancel()
         self._attempt = self._passage = None
         heard = self._ledger.heard_frames
-        if self._finished and not self._ledger.unheard_frames:
+        if self._is_all_heard:
             self._end_here()  # only the report of the end is missing
+            return
+        if self._is_falling and not self._is_last:
+            self._let_the_device_go(PlaybackEvent(PlaybackEventType.HELD, heard, heard_frames=heard))
             return
         if not self._ledger.unheard_frames:
             self._sounded_s = time.perf_counter()  # the silence before this was a pause
@@ -405,6 +472,10 @@ class Run:
         if not opening.cancelled() and (exc := opening.exception()) is not None:
             logger.error("opening a device failed unexpectedly", exc_info=exc)
             self._fail(PlaybackError("The sound device could not be opened."))
+
+
+def _nobody_knows(heard_frames: int) -> int | None:
+    """A ``WordBegan`` for sound of which nothing is known."""
 
 
 def _sentence(reason: str) -> str:
