@@ -8,12 +8,15 @@ from functools import partial
 
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
+from voice_mcp.control.address import RUN_FOLDER
+from voice_mcp.control.door import Door
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
+from voice_mcp.core.remote_control import RemoteControl
 from voice_mcp.core.script import Script
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
@@ -50,6 +53,8 @@ GOODBYE_S = 0.4
 """How long the end of the server may take to silence what speaks and to complete its record."""
 WARM_UP_TEXT = "# Warm\n\n- *up* `it_all`, https://example.org\n\n|a|b|\n|-|-|\n|1|2|\n\n```sh\nx\n```\n\nOne. Two."
 """A little of everything, so that the Markdown parser, its patterns and the sentence splitter are loaded."""
+DOOR_S = 0.1
+"""How long it may wait for a door that is just being opened."""
 JOURNAL_S = 0.5
 """How long it may take to finish writing."""
 
@@ -89,7 +94,7 @@ class App:
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
-        self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
+        self.speaker = Speaker(roster, self.link, self.archive, output, phrases, settings.pause_limit_s)
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
@@ -101,7 +106,10 @@ class App:
             call_limit_s=settings.call_limit_s,
             warm_up=self.warm_up,
         )
+        self.controls = RemoteControl(self.session)
+        self.door = Door(self.root.path / RUN_FOLDER, self.controls)
         self._warm: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     @property
     def audio_process_id(self) -> int | None:
@@ -112,11 +120,14 @@ class App:
         """Load in the background what the first words will need. Returns at once; a second call does nothing."""
         if self._warm is None:
             self._warm = asyncio.create_task(self._load(), name="warm-up")
+            if self.settings.control_enabled:
+                self._opening = asyncio.create_task(self._open_door(), name="door-opening")
 
     async def aclose(self) -> None:
         """Silence, complete the records, let everything go."""
         if self._warm is not None:
             self._warm.cancel()
+        await self._close_door()
         await self.speaker.aclose(GOODBYE_S)
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
@@ -130,6 +141,19 @@ class App:
     def kill_audio(self) -> None:
         """End the audio process, whatever it is doing. Returns at once."""
         self.link.kill()
+
+    async def _open_door(self) -> None:
+        try:
+            await asyncio.to_thread(self.root.make, self.root.path / RUN_FOLDER)
+        except StorageError as exc:
+            logger.warning("Key bindings do not reach this server: %s", exc.message)
+            return
+        await self.door.open()
+
+    async def _close_door(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait([self._opening], timeout=DOOR_S)  # or a door would be opened after the end
+        await self.door.aclose()
 
     async def _load(self) -> None:
         try:

@@ -10,14 +10,16 @@ everything is pulled by the sound card and never waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from voice_mcp.types import (
     AudioClip,
     CaptureCondition,
     CapturedSound,
+    ControlAnswer,
     PcmFormat,
     PlaybackEvent,
     RecognitionHints,
@@ -607,6 +609,59 @@ class FrameSource(Protocol):
 
     def lost(self, reason: str) -> None:
         """The device is gone."""
+        ...
+
+
+class Controls(Protocol):
+    """What a key can do to a process that speaks: what stands behind the door. Nothing here waits for sound."""
+
+    async def done(self) -> ControlAnswer:
+        """End the user's turn: they have said all there is."""
+        ...
+
+    async def stop(self) -> ControlAnswer:
+        """End what speaks, and listen no more."""
+        ...
+
+    async def repeat(self) -> ControlAnswer:
+        """Say the last message again; the agent is not told."""
+        ...
+
+    async def pause(self) -> ControlAnswer:
+        """Silence what speaks until ``resume``."""
+        ...
+
+    async def resume(self) -> ControlAnswer:
+        """Go on with the word in which it stopped."""
+        ...
+
+    async def skip(self) -> ControlAnswer:
+        """End what speaks and go on with the next."""
+        ...
+
+    async def hush(self) -> ControlAnswer:
+        """End everything, also what waits."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """Who speaks, who waits, who listens, since when; as JSON takes it."""
+        ...
+
+
+class Ears(Protocol):
+    """Somebody who may be listening to the user, as a key can end it."""
+
+    @property
+    def listens_since(self) -> datetime | None:
+        """Since when; None when nobody listens."""
+        ...
+
+    def end_turn(self) -> None:
+        """Take what was said so far as all there is. Returns at once."""
+        ...
+
+    def stop(self) -> None:
+        """Listen no more; what was said is not waited for. Returns at once."""
         ...
 
 

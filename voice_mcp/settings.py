@@ -1,5 +1,7 @@
 """The settings: every VOICEMODE_ variable, read once, checked, frozen. The only reader of the environment.
 
+But for ``cli/base_dir.py``: a key cannot wait for all of them.
+
 Where a value comes from, first match wins: the environment, ``.env`` in the working folder,
 ``~/.voicemode/voicemode.env``, the default. A bad value is an error that names the variable, the value and what is
 allowed; a misspelt name is reported with the nearest known one.
@@ -223,6 +225,15 @@ class Devices(BaseModel):
         raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
+class KeyBindings(BaseModel):
+    """What keys can do from outside."""
+
+    control_enabled: bool = Field(True, description="Listen to `voice-mcp control`, `hush` and `status`.")
+    pause_limit_s: float = Field(
+        600.0, gt=0, le=86_400, description="Longest a message can be paused, in seconds; then it ends as interrupted."
+    )
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -231,7 +242,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, KeyBindings, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

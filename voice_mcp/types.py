@@ -234,3 +234,13 @@ class Transcript:
     """ISO 639-1 code, when the engine says or was told."""
     parts: tuple[TranscriptPart, ...] = ()
     """All of ``text`` in stretches, for engines that say when what was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAnswer:
+    """What came of something that was asked for by a key."""
+
+    obeyed: bool
+    """Whether anything was there to do it to."""
+    sentence: str
+    """What was done, or why nothing was; one of the house's own."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from voice_mcp import __version__
+from voice_mcp.cli.controlling import control, hush, status
 from voice_mcp.cli.conversations import conversations
 from voice_mcp.cli.demo import demo
 from voice_mcp.cli.devices import devices
@@ -24,7 +25,7 @@ from voice_mcp.errors import VoiceError
 ABOUT = """Gives AI agents a voice.
 
 Without a command this is the MCP server on standard input and output; it is started by an MCP host, not by hand."""
-SPEAKING, LOOKING, RECORDS = "Speak", "Look", "Records"
+SPEAKING, KEYS, LOOKING, RECORDS = "Speak", "Keys", "Look", "Records"
 
 
 def main() -> None:
@@ -51,6 +52,9 @@ def build_commands() -> typer.Typer:
     commands.callback()(_options)
     for command in (speak, demo, speech_server):
         commands.command(rich_help_panel=SPEAKING)(command)
+    commands.command(rich_help_panel=KEYS)(hush)
+    for command in (control, status):
+        commands.command(rich_help_panel=KEYS)(command)
     for command in (doctor, voices, devices, settings):
         commands.command(rich_help_panel=LOOKING)(command)
     for command in (log, stats):

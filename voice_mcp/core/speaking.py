@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
@@ -128,6 +129,8 @@ class Speaker:
         self.floor = Floor()
         self.current: Speech | None = None
         """Who has the floor."""
+        self.latest: Speech | None = None
+        """Who had it last, or has it."""
         self._running: dict[Speech, None] = {}
         self._unreported: list[str] = []
 
@@ -229,6 +232,27 @@ class Speech:
         return self._utterance.conversation_id
 
     @property
+    def message(self) -> str:
+        """What it says."""
+        return self._script.undivided()
+
+    @property
+    def manner(self) -> Manner:
+        """How."""
+        return self._manner
+
+    @property
+    def asked_at(self) -> datetime:
+        """When it was asked for, in UTC."""
+        return self._utterance.began
+
+    @property
+    def spoke_at(self) -> datetime | None:
+        """When its turn came, in UTC; None before that."""
+        floor_s = self._metrics.first.floor_s
+        return self._speaker.roster.clock.utc(floor_s) if floor_s is not None else None
+
+    @property
     def failure(self) -> VoiceError | None:
         """Why it failed, once it has."""
         if not self._task.done() or self._task.cancelled():
@@ -279,11 +303,17 @@ class Speech:
             self._hold_limit.cancel()
             self._hold_limit = None
 
-    def stop(self) -> None:
-        """Silence, now. Returns at once; ``result`` tells what was heard."""
+    def stop(self, note: str | None = None) -> None:
+        """Silence, now. Returns at once; ``result`` tells what was heard.
+
+        Args:
+            note: What the agent should know of why.
+        """
         if self._stopping or self._task.done():
             return
         self._stopping = True
+        if note is not None:
+            self._rendering.note(note)
         self._end_hold()
         self._outlet.stop()
         # A task that is cancelled before its first step would leave no record, and one that completes it half of one.
@@ -305,7 +335,7 @@ class Speech:
         return await self._conclude(failure)
 
     async def _hold_the_floor(self) -> VoiceError | None:
-        self._speaker.current = self
+        self._speaker.current = self._speaker.latest = self
         self._metrics.first.floor_s = self._speaker.roster.clock.now()
         self._utterance.event(EventType.FLOOR_ACQUIRED)
         try:
