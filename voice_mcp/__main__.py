@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 SWITCH_S = 0.001
@@ -22,6 +21,8 @@ def main() -> None:
 
 def _serve() -> None:
     """The fast path: it pays for nothing but the server."""
+    import logging  # the command line of a key does without
+
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="voice-mcp: %(message)s")
     sys.setswitchinterval(SWITCH_S)
     from voice_mcp.stdio import output_diverted

@@ -127,8 +127,8 @@ class App:
         """Silence, complete the records, let everything go."""
         if self._warm is not None:
             self._warm.cancel()
-        await self._close_door()
         await self.speaker.aclose(GOODBYE_S)
+        await self._close_door()
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.

@@ -53,8 +53,8 @@ def build_commands() -> typer.Typer:
     for command in (speak, demo, speech_server):
         commands.command(rich_help_panel=SPEAKING)(command)
     commands.command(rich_help_panel=KEYS)(hush)
-    for command in (control, status):
-        commands.command(rich_help_panel=KEYS)(command)
+    commands.command(rich_help_panel=KEYS)(control)
+    commands.command(rich_help_panel=KEYS)(status)
     for command in (doctor, voices, devices, settings):
         commands.command(rich_help_panel=LOOKING)(command)
     for command in (log, stats):
