@@ -116,6 +116,7 @@ class Door:
                 async with asyncio.timeout(EXCHANGE_S):
                     answer = await self._answer_to(connection)
                     await loop.sock_sendall(connection, json.dumps(answer).encode() + b"\n")
+                    await _see_out(connection)
             except (OSError, TimeoutError) as exc:
                 logger.debug("a control connection ended early: %r", exc)
 
@@ -159,6 +160,14 @@ class Door:
             Word.HUSH: controls.hush,
         }[word]()
         return {"obeyed": answer.obeyed, "sentence": answer.sentence}
+
+
+async def _see_out(connection: socket.socket) -> None:
+    """Wait until the other side hangs up: what it still says would otherwise take the answer back."""
+    loop = asyncio.get_running_loop()
+    connection.shutdown(socket.SHUT_WR)
+    while await loop.sock_recv(connection, 1 << 16):
+        continue
 
 
 async def _line(connection: socket.socket) -> bytes:
