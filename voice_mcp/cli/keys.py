@@ -15,6 +15,7 @@ from voice_mcp.control.address import RUN_FOLDER, Address, find_doors
 from voice_mcp.control.choice import choose, is_meant
 from voice_mcp.control.client import Reply, ask
 from voice_mcp.control.words import Word
+from voice_mcp.errors import VoiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +33,16 @@ def quick(arguments: Sequence[str]) -> int | None:
     """Run a command that is bound to a key.
 
     Returns:
-        Its exit code; None for everything else, which the whole command line is for: help, mistakes, other commands.
+        Its exit code; None for everything else, which the whole command line is for: help, mistakes, errors.
     """
-    match list(arguments):
+    try:
+        return _run(list(arguments))
+    except VoiceError:
+        return None
+
+
+def _run(arguments: list[str]) -> int | None:
+    match arguments:
         case ["hush"]:
             return hush()
         case ["status", "--json"]:
