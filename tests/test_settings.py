@@ -199,6 +199,8 @@ BAD = [
     ("RETENTION_DAYS", "1.5", "a whole number from 0 up to 36500"),
     ("CALL_LIMIT_S", "0", "a number above 0 up to 3600"),
     ("CALL_LIMIT_S", "inf", "a number above 0 up to 3600"),
+    ("CONTROL_ENABLED", "perhaps", "true or false"),
+    ("PAUSE_LIMIT_S", "0", "a number above 0 up to 86400"),
     ("STREAM_CHUNK_SIZE", "1", "a whole number from 2 up to 1048576"),
     ("STREAM_BUFFER_MS", "5001", "a number from 0 up to 5000"),
     ("STREAM_MAX_BUFFER", "0.01", "a number from 0.1 up to 60"),

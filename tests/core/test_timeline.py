@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.core.timeline import CHARS_PER_SECOND, SLOW_SPEECH, Run, expected_seconds, spoken_chars
+from voice_mcp.core.timeline import CHARS_PER_SECOND, SLOW_SPEECH, Run, expected_seconds, spoken_chars, word_began_s
 from voice_mcp.types import WordMark
 
 TEXT = "One two, three."
@@ -121,3 +121,30 @@ def test_only_whole_words_count_as_said(run: Run, heard_s: float, speed: float) 
 
     assert run.text[:count].split() == run.text.split()[: len(run.text[:count].split())]
     assert count in (0, len(run.text)) or not run.text[count - 1].isspace()
+
+
+@pytest.mark.parametrize(
+    ("into_s", "began_s"), [(-1.0, 0.0), (0.0, 0.0), (0.05, 0.0), (0.11, 0.1), (0.49, 0.1), (0.51, 0.5), (1.9, 1.0)]
+)
+def test_with_marks_the_word_that_was_cut_began_where_its_mark_is(into_s: float, began_s: float) -> None:
+    assert word_began_s(Run(TEXT, 5.0, MARKS, end_s=7.0), 5.0 + into_s) == pytest.approx(5.0 + began_s)
+
+
+def test_without_marks_nobody_knows_where_a_word_began() -> None:
+    assert word_began_s(Run(TEXT, 5.0, [], end_s=7.0), 6.0) is None
+
+
+@pytest.mark.parametrize("marks", [[], MARKS])
+def test_what_was_heard_to_its_end_is_not_gone_back_into(marks: list[WordMark]) -> None:
+    assert word_began_s(Run(TEXT, 5.0, marks, end_s=7.0), 7.2) == 7.0
+
+
+@given(into_s=st.floats(0, 3))
+def test_whatever_was_cut_is_said_again_from_the_first_word_that_counts_as_unheard(into_s: float) -> None:
+    run = Run(TEXT, 0.0, MARKS, end_s=3.0)
+    began_s = word_began_s(run, into_s)
+    assert began_s is not None
+    unheard = run.text[spoken_chars(run, into_s) :].lstrip()
+    following = [mark for mark in MARKS if mark.start_s >= began_s]
+    if following:
+        assert unheard == TEXT[following[0].start_char :]

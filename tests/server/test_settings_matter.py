@@ -26,6 +26,8 @@ from tests.support.house import exchanges, logged_events, make_house
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
 from voice_mcp.app import App, link_config
+from tests.support.waiting import eventually, eventually_async
+from voice_mcp.app import App, link_config, usable_endpoints
 from voice_mcp.errors import SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
@@ -387,6 +389,30 @@ async def test_pan_is_where_the_voice_sits(
 async def test_pan_auto_gives_each_conversation_a_place_of_its_own(tmp_path: Path) -> None:
     seating = make_house(tmp_path, pan="auto").speaker.seating
     assert seating.pan("one") != seating.pan("another")
+
+
+@pytest.mark.parametrize("control_enabled", [True, False])
+async def test_control_enabled_is_whether_there_is_a_door(tmp_path: Path, control_enabled: bool) -> None:
+    house = make_house(tmp_path, audio_output="null", control_enabled=control_enabled)
+    async with Client(create_server(house)) as client:
+        await client.call_tool("speak", {"message": "Hi."})
+        if control_enabled:
+            await eventually_async(lambda: house.door.is_open, 20)
+        assert (tmp_path / "run").exists() is control_enabled
+        assert house.door.is_open is control_enabled
+
+
+async def test_pause_limit_s_is_how_long_a_message_can_be_paused(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="null", pause_limit_s=0.2)
+
+    async def pause(progress: float, total: float | None, message: str | None) -> None:
+        await house.controls.pause()
+
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(20):
+            result = await client.call_tool("speak", {"message": "Pause here."}, progress_callback=pause)
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "interrupted"
 
 
 def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:
