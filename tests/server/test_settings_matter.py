@@ -24,10 +24,8 @@ from tests.support.endpoint import SpeechEndpoint
 from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.pulse import PulseCard
-from tests.support.waiting import eventually
-from voice_mcp.app import App, link_config
 from tests.support.waiting import eventually, eventually_async
-from voice_mcp.app import App, link_config, usable_endpoints
+from voice_mcp.app import App, link_config
 from voice_mcp.errors import SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
