@@ -1,6 +1,6 @@
 """Print the figures: ``python -m benchmarks`` for all, or with names, ``python -m benchmarks startup first_sound``.
 
-``--quick`` shortens what takes minutes and has a shorter form (``network``).
+``--quick`` shortens what takes minutes and has a shorter form (``network``, ``floor``).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "endpointing", "network", "long_utterance")
+ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "endpointing", "floor")
+ALL += ("network", "long_utterance")
 QUICK = "--quick"
-HAVE_QUICK = ("network",)
+HAVE_QUICK = ("network", "floor")
 
 
 def main() -> None:

@@ -87,6 +87,13 @@ def test_the_files_are_looked_for_in_the_working_folder_and_the_home_folder(
     assert (settings.tts_speed, settings.retention_days) == (1.2, 1)
 
 
+def test_ducking_is_a_share_or_off(sources: Sources) -> None:
+    sources.env(DUCKING="off")
+    assert sources.settings().ducking == 0
+    sources.env(DUCKING="0.3")
+    assert sources.settings().ducking == 0.3
+
+
 def test_an_empty_value_is_no_value(sources: Sources) -> None:
     sources.project.write_text("VOICEMODE_TTS_SPEED=1.2\n")
     sources.env(TTS_SPEED="")
@@ -226,6 +233,9 @@ BAD = [
     ("STT_BASE_URLS", "localhost:2022", "an http:// or https:// address"),
     ("STT_ENGINE", "hal", "auto, openai, none"),
     ("STT_LANGUAGE", "Klingon!", "neither auto nor the code of a language"),
+    ("WHENEVER_S", "0", "a number above 0 up to 3600"),
+    ("DUCKING", "1.5", "a number from 0 below 1"),
+    ("DUCKING", "quiet", "a number from 0 below 1"),
     ("BASE_DIR", "~nobody-of-that-name/voices", "home folder of nobody"),
 ]
 
@@ -252,7 +262,7 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 
 
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
-    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device"}
+    takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "agent_voices"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
     tried = {name.lower() for name, _, _ in BAD}
 

@@ -8,17 +8,21 @@ from functools import partial
 
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
+from voice_mcp.core.agent import Agent
 from voice_mcp.core.conversation import new_conversation_id
 from voice_mcp.core.failover import Roster
+from voice_mcp.core.floor import Floor
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.recovery import Recovery
 from voice_mcp.core.script import Script
+from voice_mcp.core.seating import SEATS
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Speaker
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
+from voice_mcp.ducking.link import DuckingLink
 from voice_mcp.errors import CodecMissing, SettingsError, StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
@@ -35,6 +39,8 @@ from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
 from voice_mcp.storage.retention import remove_old
+from voice_mcp.storage.roll import RunningAgents
+from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
@@ -89,13 +95,20 @@ class App:
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None
-        self.speaker = Speaker(roster, self.link, self.archive, output, phrases)
+        self._room = self._shared_room()
+        ducks = settings.ducking > 0 and settings.audio_output not in ("file", "null")
+        self._ducking = DuckingLink(self.root.path, settings.ducking) if ducks else None
+        floor = Floor(self._room, self.clock, whenever_s=settings.whenever_s, ducking=self._ducking)
+        self.speaker = Speaker(roster, self.link, self.archive, output, phrases, floor)
+        self._roll = RunningAgents(self.root)
+        seats = len(SEATS) if settings.pan == "auto" else 0
         self.session = Session(
             clock=self.clock,
             speaker=self.speaker,
             archive=self.archive,
             conversations=self.conversations,
             conversation_id=new_conversation_id(self.clock.utc()),
+            agent=Agent(project_path(), settings.agent_voices, seats, self._roll),
             default_speed=settings.tts_speed,
             preferred_voices=settings.tts_voices,
             call_limit_s=settings.call_limit_s,
@@ -108,6 +121,15 @@ class App:
         """The audio process, while it runs."""
         return self.link.pid
 
+    def _shared_room(self) -> FolderRoom | None:
+        """Everybody who can be heard through the same device; None where nobody is heard."""
+        choice, device = self.settings.audio_output, self.settings.output_device or "default"
+        if choice == "file":
+            return None
+        # All libraries lead to the same devices; the null device is heard by nobody, but keeps time for everybody.
+        name = f"null {device}" if choice == "null" else device
+        return FolderRoom(self.root, name, self.clock, project_path())
+
     def warm_up(self) -> None:
         """Load in the background what the first words will need. Returns at once; a second call does nothing."""
         if self._warm is None:
@@ -118,10 +140,16 @@ class App:
         if self._warm is not None:
             self._warm.cancel()
         await self.speaker.aclose(GOODBYE_S)
+        self._roll.close()
+        if self._room is not None:
+            self._room.close()
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
-        await asyncio.gather(self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S))
+        endings = [self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S)]
+        if self._ducking is not None:
+            endings.append(self._ducking.aclose())
+        await asyncio.gather(*endings)
         for engine in self.engines:
             await engine.aclose()
         for recognizer in self.transcriber.roster.engines:
@@ -134,6 +162,10 @@ class App:
     async def _load(self) -> None:
         try:
             await self.link.start()
+            if self._ducking is not None:
+                self._ducking.prepare()
+            if self._room is not None:
+                await self._room.prepare()
             await asyncio.to_thread(Script.of, WARM_UP_TEXT)
             self.journal.submit(self._remove_old_records, "The clean-up")
             for engine in self.engines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from voice_mcp.protocols import OutputBackend
@@ -27,6 +28,8 @@ def load_backend(name: str) -> OutputBackend:
 
 
 if __name__ == "__main__":
+    # So that PulseAudio's volume controls show whose voice it is, and ducking leaves it alone.
+    os.environ.setdefault("PULSE_PROP", "application.id=voice-mcp application.name=voice-mcp")
     from voice_mcp.playback.process import run
 
     run(load_backend)

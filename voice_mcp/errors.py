@@ -29,6 +29,7 @@
     ├── ListeningUnavailable     nobody can be heard, and nobody can type
     │   └── MicrophoneUnavailable   no microphone could be opened
     │       └── MicrophoneBusy   somebody else holds it
+    ├── DuckingUnavailable       other programs' volume cannot be lowered
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -313,6 +314,13 @@ class MicrophoneBusy(MicrophoneUnavailable):
     code = "microphone_busy"
     hint = "Close the program that holds the microphone."
     retryable = True
+
+
+class DuckingUnavailable(VoiceError):
+    """The volume of other programs cannot be reached."""
+
+    code = "ducking_unavailable"
+    hint = "Ducking needs PulseAudio or PipeWire with pipewire-pulse; set VOICEMODE_DUCKING=off to do without."
 
 
 class StorageError(VoiceError):

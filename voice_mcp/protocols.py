@@ -11,6 +11,7 @@ everything is pulled by the sound card and never waits.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +19,13 @@ from voice_mcp.types import (
     AudioClip,
     CaptureCondition,
     CapturedSound,
+    Claim,
+    LoweredStream,
     PcmFormat,
     PlaybackEvent,
     RecognitionHints,
     SpeechRequest,
+    Standing,
     Transcript,
     Voice,
     WordMark,
@@ -333,6 +337,86 @@ class OutputBackend(Protocol):
 
     def devices(self) -> list[str]:
         """The names of the output devices there are, the default first."""
+        ...
+
+
+class Room(Protocol):
+    """Everybody who wants to speak through one sound device, in this process and in others."""
+
+    async def advance(self, waiting: Sequence[Claim]) -> Standing:
+        """Put into the row those who are not in it yet, and let one of them have the floor if it is its turn.
+
+        Args:
+            waiting: Everybody of this process who waits; never empty, and never called twice at once.
+        """
+        ...
+
+    async def leave(self, claims: Sequence[Claim]) -> None:
+        """Take claims out of the row, and let go of the floor where one of them has it."""
+        ...
+
+
+class Roll(Protocol):
+    """The agents that run now, in this process and in others."""
+
+    def choose(self, what: str, agent: str, count: int) -> int:
+        """Give an agent one of ``count`` of something: always the same, unless another one has it now.
+
+        Reads and writes files: not for the event loop's thread.
+
+        Args:
+            what: What there are ``count`` of, in one word.
+            agent: Who chooses; the same agent gets the same in every process.
+            count: How many there are, at least 1.
+        """
+        ...
+
+
+class Ducking(Protocol):
+    """Lowers what other programs play while somebody speaks. Both methods return at once and never raise."""
+
+    def lower(self) -> None:
+        """Somebody begins to speak."""
+        ...
+
+    def restore(self) -> None:
+        """It is over."""
+        ...
+
+
+class LoweredRecord(Protocol):
+    """What was lowered, and who wants it to be: shared by all processes of a user, and outlives them."""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Keep everybody else from changing volumes for the length of the block.
+
+        Raises:
+            StorageError: Somebody else does not let go.
+        """
+        ...
+
+    def want(self) -> None:
+        """This process wants silence around it, until it says otherwise or ends."""
+        ...
+
+    def want_no_more(self) -> None:
+        """It does not."""
+        ...
+
+    def is_wanted(self) -> bool:
+        """Whether any process does."""
+        ...
+
+    def read(self, server: str) -> list[LoweredStream]:
+        """What is lowered now, at this sound server."""
+        ...
+
+    def write(self, server: str, streams: Sequence[LoweredStream]) -> None:
+        """Remember what is lowered.
+
+        Raises:
+            StorageError: It cannot be remembered, so nothing must be lowered.
+        """
         ...
 
 

@@ -115,13 +115,18 @@ def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer
             asyncio.get_running_loop().call_later(WARM_UP_AFTER_LISTING_S, session.warm_up)
         return result
 
+    async def notice_the_client(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
+        if (params := ctx.session.client_params) is not None:
+            session.agent.client = params.client_info.name
+        return await call_next(ctx)
+
     server = VoiceServer(
         session,
         title="Voice",
         version=__version__,
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
-        middleware=[warm_up_after_listing],
+        middleware=[warm_up_after_listing, notice_the_client],
         log_level=log_level,
     )
     add_speak(server, session)

@@ -223,6 +223,31 @@ class Devices(BaseModel):
         raise ValueError(f"{value!r} is neither auto nor a number from -1 up to 1")
 
 
+class SharedRoom(BaseModel):
+    """How several agents, and other programs, share one pair of loudspeakers."""
+
+    whenever_s: float = Field(
+        30.0, gt=0, le=3600, description="How long a message waits that may be said whenever, in seconds."
+    )
+    agent_voices: CommaList = Field((), description="Voices for agents that ask for none, one for each.")
+    ducking: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="The share of their volume that other programs keep while an agent speaks; 0 or off: all of it.",
+    )
+
+    @field_validator("agent_voices", mode="before")
+    @classmethod
+    def _split_voices(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("ducking", mode="before")
+    @classmethod
+    def _switch_off(cls, value: object) -> object:
+        return 0.0 if value == "off" else value
+
+
 class SpeechService(BaseModel):
     """The speech service, for other programs."""
 
@@ -231,7 +256,7 @@ class SpeechService(BaseModel):
     )
 
 
-class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SpeechService, BaseSettings):
+class Settings(Core, SpeechOut, Recognition, Streaming, Devices, SharedRoom, SpeechService, BaseSettings):
     """Everything that can be set; each part of the house takes only its own section."""
 
     model_config = SettingsConfigDict(

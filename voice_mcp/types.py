@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 BYTES_PER_SAMPLE = 2
@@ -135,6 +136,54 @@ class PlaybackEvent:
     """For FAILED: what to do next."""
 
 
+class Urgency(StrEnum):
+    """How soon something has to be said."""
+
+    NOW = "now"
+    """Approvals and questions: somebody waits for the user."""
+    NORMAL = "normal"
+    """Milestones."""
+    WHENEVER = "whenever"
+    """Chatter: worth nothing once it is old."""
+
+
+PATIENCE_S = 30.0
+"""Whoever has waited for the floor for so long comes in with those of the next urgency, again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody's wish to have the floor."""
+
+    name: str
+    """No two claims share it, in any process."""
+    urgency: Urgency
+    since_s: float
+    """When the wish arose, on the clock of ``Clock.now``, which every process of this machine shares."""
+    conversation_id: str = ""
+    """Whose it is; empty where only the order matters."""
+
+    def rank(self, now_s: float) -> tuple[int, float, str]:
+        """The least comes first: by urgency, and first come, first served within one; who waits long moves up."""
+        steps = int(max(0.0, now_s - self.since_s) // PATIENCE_S)
+        return (max(0, _URGENCIES.index(self.urgency) - steps), self.since_s, self.name)
+
+
+_URGENCIES = tuple(Urgency)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand in the room for those who asked."""
+
+    granted: Claim | None = None
+    """Whose turn it has become; it has the floor until it leaves."""
+    in_front: Mapping[Claim, int] = field(default_factory=dict)
+    """For each of the others how many come first, whoever speaks included."""
+    died: bool = False
+    """Who had the floor before did not leave, but died: its last sound may not be over yet."""
+
+
 class SpeechStatus(StrEnum):
     """How a call to ``speak`` ended."""
 
@@ -230,3 +279,17 @@ class Transcript:
     """ISO 639-1 code, when the engine says or was told."""
     parts: tuple[TranscriptPart, ...] = ()
     """All of ``text`` in stretches, for engines that say when what was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredStream:
+    """Another program's sound whose volume was lowered."""
+
+    index: int
+    """The sound server's number for it; another sound may have it later."""
+    key: str
+    """What the sound server remembers its volume by, for the next sound of that program; may be empty."""
+    before: tuple[float, ...]
+    """Its volume before, a channel each; 1 is 100 % in a volume control."""
+    lowered: tuple[float, ...]
+    """What it was lowered to."""

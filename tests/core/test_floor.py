@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.core.floor import Floor
+from tests.support.waiting import eventually_async
+from voice_mcp.core.floor import Admission, Floor, Hold, NotSaid
+from voice_mcp.types import Urgency
 
 pytestmark = pytest.mark.anyio
 
@@ -19,18 +22,19 @@ WAIT_S = 10.0
 class Room:
     """A floor, and people who take it by name."""
 
-    def __init__(self) -> None:
-        self.floor = Floor()
+    def __init__(self, **options: Any) -> None:
+        self.floor = Floor(**options)
         self.order: list[str] = []
         self.told: list[int] = []
         self.speaking = 0
 
-    def ask(self, name: str, until: asyncio.Event | None = None) -> asyncio.Task[None]:
+    def ask(self, name: str, until: asyncio.Event | None = None, **how: Any) -> asyncio.Task[None]:
         """Somebody who wants to speak, and then speaks until ``until`` is set."""
-        return asyncio.create_task(self._speak(name, until), name=name)
+        conversation = how.pop("conversation", name)
+        return asyncio.create_task(self._speak(name, until, conversation, Admission(**how)), name=name)
 
-    async def _speak(self, name: str, until: asyncio.Event | None) -> None:
-        async with self.floor.turn(self.told.append):
+    async def _speak(self, name: str, until: asyncio.Event | None, conversation: str, how: Admission) -> None:
+        async with self.floor.turn(self.told.append, conversation, how):
             self.speaking += 1
             assert self.speaking == 1, "two voices at a time"
             self.order.append(name)
@@ -191,3 +195,274 @@ def test_whoever_gives_up_whenever_no_floor_is_lost_and_the_order_is_kept(steps:
         assert all(task.cancelled() or task.exception() is None for task in tasks)
 
     asyncio.run(scene())
+
+
+# --- urgency -----------------------------------------------------------------------------------------------------
+
+
+async def test_questions_come_before_milestones_and_milestones_before_chatter() -> None:
+    room, over = Room(), asyncio.Event()
+    tasks = [room.ask("speaker", over, urgency=Urgency.WHENEVER)]
+    await settle()
+    for name, urgency in [("chat", Urgency.WHENEVER), ("milestone", Urgency.NORMAL), ("question", Urgency.NOW)]:
+        tasks.append(room.ask(name, urgency=urgency))
+    await settle()
+    over.set()
+    await all_done(*tasks)
+
+    assert room.order == ["speaker", "question", "milestone", "chat"]
+
+
+async def test_whoever_is_overtaken_is_told() -> None:
+    room, over = Room(), asyncio.Event()
+    tasks = [room.ask("speaker", over), room.ask("milestone")]
+    await settle()
+    assert room.told == [1]
+    tasks.append(room.ask("question", urgency=Urgency.NOW))
+    await settle()
+    assert room.told[1:] in ([1, 2], [2, 1])
+    over.set()
+    await all_done(*tasks)
+
+
+async def test_chatter_that_nobody_would_hear_in_time_is_not_said() -> None:
+    room, over = Room(whenever_s=0.05), asyncio.Event()
+    speaker, chatter = room.ask("speaker", over), room.ask("chat", urgency=Urgency.WHENEVER)
+    with pytest.raises(NotSaid, match=r"within 0\.05 s"):
+        await asyncio.wait_for(chatter, WAIT_S)
+    assert room.floor.waiting == 0
+    over.set()
+    await all_done(speaker)
+
+    assert room.order == ["speaker"]
+    assert not room.floor.is_held
+
+
+async def test_of_several_that_are_chatter_only_the_newest_is_said() -> None:
+    room, over = Room(), asyncio.Event()
+    speaker = room.ask("speaker", over)
+    await settle()
+    chatter = [room.ask(name, urgency=Urgency.WHENEVER) for name in "abc"]
+    await settle()
+    over.set()
+    await asyncio.wait_for(asyncio.wait([speaker, *chatter]), WAIT_S)
+
+    assert room.order == ["speaker", "c"]
+    assert [type(task.exception()) for task in chatter] == [NotSaid, NotSaid, type(None)]
+    assert "newer" in str(chatter[0].exception())
+
+
+async def test_chatter_that_is_being_said_is_not_replaced() -> None:
+    room, over = Room(whenever_s=0.01), asyncio.Event()
+    first = room.ask("a", over, urgency=Urgency.WHENEVER)
+    await settle()
+    second = room.ask("b", urgency=Urgency.WHENEVER)
+    with pytest.raises(NotSaid):
+        await asyncio.wait_for(second, WAIT_S)
+    over.set()
+    await all_done(first)
+
+    assert room.order == ["a"]
+
+
+# --- dialogues ---------------------------------------------------------------------------------------------------
+
+
+class Dialogue:
+    """A dialogue that lasts until ``over`` is set."""
+
+    def __init__(self, room: Room, conversation: str = "talk") -> None:
+        self.over = asyncio.Event()
+        self.hold: Hold | None = None
+        self.task = asyncio.create_task(self._last(room, conversation))
+
+    async def _last(self, room: Room, conversation: str) -> None:
+        async with room.floor.hold(conversation, room.told.append) as self.hold:
+            await self.over.wait()
+
+
+async def test_a_dialogue_is_not_torn_apart() -> None:
+    room = Room(linger_s=WAIT_S)
+    dialogue = Dialogue(room)
+    await settle()
+    other = room.ask("other", urgency=Urgency.NOW)
+    question = room.ask("question", conversation="talk", hold=dialogue.hold)
+    await all_done(question)
+    assert room.order == ["question"]
+    dialogue.over.set()
+    await all_done(dialogue.task)
+    await settle()
+    assert room.order == ["question"]
+    await all_done(room.ask("thanks", conversation="talk"))
+    await all_done(other)
+
+    assert room.order == ["question", "thanks", "other"]
+    assert not room.floor.is_held
+
+
+async def test_a_question_keeps_the_floor_for_its_answer() -> None:
+    room = Room(linger_s=WAIT_S)
+    question = room.ask("question", conversation="talk", is_question=True)
+    other = room.ask("other")
+    await all_done(question)
+    dialogue = Dialogue(room)
+    await settle()
+    assert dialogue.hold is not None
+    assert room.order == ["question"]
+    dialogue.task.cancel()
+    await all_done(dialogue.task, other)
+
+    assert room.order == ["question", "other"]
+
+
+async def test_after_a_while_the_floor_goes_to_others() -> None:
+    room = Room(linger_s=0.02)
+    dialogue = Dialogue(room)
+    await settle()
+    other = room.ask("other")
+    dialogue.over.set()
+    await all_done(dialogue.task, other)
+
+    assert room.order == ["other"]
+    assert not room.floor.is_held
+
+
+async def test_a_dialogue_that_goes_on_is_not_ended_by_the_while_of_the_one_before() -> None:
+    room = Room(linger_s=0.05)
+    first = Dialogue(room)
+    await settle()
+    first.over.set()
+    await all_done(first.task)
+    second, other = Dialogue(room), room.ask("other")
+    await settle()
+    assert second.hold is first.hold
+    never = asyncio.Event()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(never.wait(), 0.1)  # longer than the while of the first
+    assert room.order == []
+    second.over.set()
+    await all_done(second.task, other)
+
+    assert room.order == ["other"]
+
+
+async def test_a_dialogue_that_is_cancelled_lets_go_at_once() -> None:
+    room = Room(linger_s=WAIT_S)
+    dialogue = Dialogue(room)
+    await settle()
+    other = room.ask("other")
+    dialogue.task.cancel()
+    await all_done(dialogue.task, other)
+
+    assert room.order == ["other"]
+    assert not room.floor.is_held
+
+
+async def test_what_is_still_being_said_when_a_dialogue_is_cancelled_falls_silent_first() -> None:
+    room, over = Room(linger_s=WAIT_S), asyncio.Event()
+    dialogue = Dialogue(room)
+    await settle()
+    question, other = room.ask("question", over, conversation="talk", hold=dialogue.hold), room.ask("other")
+    await settle()
+    dialogue.task.cancel()
+    await all_done(dialogue.task)
+    await settle()
+    assert room.order == ["question"]
+    over.set()
+    await all_done(question, other)
+
+    assert room.order == ["question", "other"]
+
+
+async def test_two_who_speak_within_a_dialogue_speak_one_after_the_other() -> None:
+    room, over = Room(linger_s=0.01), asyncio.Event()
+    dialogue = Dialogue(room)
+    await settle()
+    tasks = [room.ask(name, over, conversation="talk", hold=dialogue.hold) for name in "ab"]
+    await settle()
+    assert room.order == ["a"]
+    over.set()
+    dialogue.over.set()
+    await all_done(*tasks, dialogue.task)
+
+    assert room.order == ["a", "b"]
+
+
+async def test_a_dialogue_without_end_gives_way_and_what_it_says_later_waits_its_turn() -> None:
+    room, over = Room(longest_hold_s=0.02, linger_s=WAIT_S), asyncio.Event()
+    dialogue = Dialogue(room)
+    await settle()
+    other = room.ask("other", over)
+    await asyncio.wait_for(eventually_told(room, "other"), WAIT_S)
+    late = room.ask("late", conversation="talk", hold=dialogue.hold)
+    await settle()
+    assert room.order == ["other"]
+    over.set()
+    await all_done(other, late)
+    dialogue.over.set()
+    await all_done(dialogue.task)
+
+    assert room.order == ["other", "late"]
+    assert not room.floor.is_held
+
+
+async def test_a_dialogue_is_not_interrupted_in_the_middle_of_its_words() -> None:
+    room, over = Room(longest_hold_s=0.02, linger_s=WAIT_S), asyncio.Event()
+    dialogue = Dialogue(room)
+    await settle()
+    question, other = room.ask("question", over, conversation="talk", hold=dialogue.hold), room.ask("other")
+    await settle()
+    assert dialogue.hold is not None
+    await eventually_async(lambda: dialogue.hold is not None and dialogue.hold.overdue, WAIT_S)
+    assert room.order == ["question"]
+    over.set()
+    await all_done(question, other)
+
+    assert room.order == ["question", "other"]
+    dialogue.task.cancel()
+
+
+async def test_closing_lets_go_of_a_floor_that_is_only_kept() -> None:
+    room = Room(linger_s=WAIT_S)
+    dialogue = Dialogue(room)
+    await settle()
+    dialogue.over.set()
+    await all_done(dialogue.task)
+    assert room.floor.is_held
+    await room.floor.aclose(WAIT_S)
+    assert not room.floor.is_held
+
+
+async def eventually_told(room: Room, name: str) -> None:
+    """Wait until ``name`` speaks."""
+    await eventually_async(lambda: name in room.order, WAIT_S)
+
+
+# --- other programs ----------------------------------------------------------------------------------------------
+
+
+class Music:
+    """A ``Ducking`` that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def lower(self) -> None:
+        self.told.append("lower")
+
+    def restore(self) -> None:
+        self.told.append("restore")
+
+
+async def test_others_are_lowered_with_the_floor_and_restored_with_it() -> None:
+    music = Music()
+    room = Room(linger_s=0.01, ducking=music)
+    await all_done(room.ask("a"))
+    assert music.told == ["lower", "restore"]
+    dialogue = Dialogue(room)
+    await settle()
+    await all_done(room.ask("question", conversation="talk", hold=dialogue.hold))
+    assert music.told[2:] == ["lower"]
+    dialogue.task.cancel()
+    await all_done(dialogue.task)
+    assert music.told[2:] == ["lower", "restore"]

@@ -36,3 +36,19 @@ def test_when_all_places_are_taken_the_longest_silent_one_is_given_to_the_newcom
     seating.pan("conversation-0")
 
     assert seating.pan("newcomer") == places[1]
+
+
+def test_a_reserved_place_is_kept_and_taken_from_whoever_sat_there() -> None:
+    seating = Seating("auto")
+    seating.pan("newcomer")
+    seating.reserve("regular", SEATS.index(seating.pan("newcomer")))
+
+    assert seating.pan("regular") != seating.pan("newcomer")
+    assert seating.pan("regular") == seating.pan("regular")
+
+
+def test_a_place_that_is_set_is_also_that_of_who_has_reserved_another() -> None:
+    seating = Seating(0.25)
+    seating.reserve("regular", 0)
+
+    assert seating.pan("regular") == 0.25

@@ -129,7 +129,9 @@ async def test_after_listening_the_question_that_was_spoken_is_asked(tmp_path: P
                 result = await converse(client, conversation_id="colours")
         assert (result.structured_content["response"], user.asked) == ("Blue.", [question])
         await converse(client, conversation_id="colours")
-        await converse(client, conversation_id="another")
+        with anyio.fail_after(20):  # the floor is kept for the first dialogue for a while
+            while (await converse(client, conversation_id="another")).structured_content["status"] == "listening":
+                pass
     assert user.asked == [question, *["What would you like to say?"] * 2]
 
 

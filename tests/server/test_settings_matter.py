@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.types import ElicitResult
 
 from tests.cli.command import Running
+from tests.ducking.players import music, volumes
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.fixtures import require_pulse
@@ -382,6 +383,50 @@ async def test_pan_is_where_the_voice_sits(
         sides = array("h", card.capture.data())
     left, right = (max(map(abs, sides[side::2])) for side in (0, 1))
     assert louder == ("neither" if left == right else "left" if left > right else "right")
+
+
+async def test_whenever_s_is_how_long_a_message_that_has_time_waits(tmp_path: Path) -> None:
+    house = make_house(tmp_path, audio_output="null", whenever_s=0.1)
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(20):
+            async with house.speaker.floor.turn(lambda in_front: None):
+                late = await client.call_tool("speak", {"message": "By the way.", "urgency": "whenever"})
+            urgent = await client.call_tool("speak", {"message": "But this is.", "urgency": "now"})
+    assert late.structured_content is not None
+    assert (late.structured_content["status"], late.structured_content["heard"]) == ("interrupted", "")
+    assert late.structured_content["unheard"] == "By the way."
+    assert "nobody would listen within 0.1 s" in late.structured_content["note"]
+    assert urgent.structured_content is not None
+    assert urgent.structured_content["status"] == "completed"
+
+
+async def test_agent_voices_are_for_agents_that_ask_for_none(tmp_path: Path) -> None:
+    assert (await said(make_house(tmp_path, tts_voices=("sine",), agent_voices=("square",))))["voice"] == "square"
+    assert (await said(make_house(tmp_path, agent_voices=("square",)), voice="sine"))["voice"] == "sine"
+    assert (await said(make_house(tmp_path, tts_voices=("sine",))))["voice"] == "sine"
+
+
+@pytest.mark.pulse
+@pytest.mark.skipif(sys.platform != "linux", reason="offered where there is PulseAudio")
+@pytest.mark.parametrize("ducking", [0.0, 0.25])
+async def test_ducking_is_what_is_left_of_other_programs_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulse_card: PulseCard, ducking: float
+) -> None:
+    for name, value in pulse_card.env.items():
+        monkeypatch.setenv(name, value)
+    levels: set[int] = set()
+
+    async def look(progress: float, total: float | None, message: str | None) -> None:
+        levels.add(volumes(pulse_card)[number])
+
+    house = make_house(tmp_path, audio_output="sounddevice", ducking=ducking)
+    with music(pulse_card) as number:
+        async with Client(create_server(house)) as client:
+            with anyio.fail_after(30):
+                message = "While this is said nobody else is as loud as before. " * 2
+                await client.call_tool("speak", {"message": message}, progress_callback=look)
+        assert volumes(pulse_card)[number] == 100
+    assert (25 in levels) is (ducking == 0.25)
 
 
 async def test_pan_auto_gives_each_conversation_a_place_of_its_own(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ async def test_the_tools_take_what_the_contract_says(tmp_path: Path) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert list(tools) == ["speak", "converse"]
     speak, converse = tools["speak"].input_schema, tools["converse"].input_schema
-    assert list(speak["properties"]) == ["message", "voice", "speed", "instructions", "conversation_id", "wait"]
+    assert list(speak["properties"]) == [
+        *("message", "voice", "speed", "instructions", "conversation_id", "wait", "urgency"),
+    ]
     assert speak["required"] == ["message"]
     assert list(converse["properties"]) == [
         *("message", "wait_for_response", "voice", "speed", "instructions", "conversation_id"),

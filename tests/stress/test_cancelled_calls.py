@@ -73,7 +73,8 @@ class House:
     async def quiet(self) -> None:
         """Wait until nobody speaks, and all that was said is on record."""
         async with asyncio.timeout(WAIT_S):
-            while self.app.speaker.current is not None or self.app.speaker.queued:
+            speaker = self.app.speaker
+            while speaker.current is not None or speaker.queued or speaker.floor.is_busy:
                 await asyncio.to_thread(self.app.journal.flush, WAIT_S)
 
     def look(self) -> None:

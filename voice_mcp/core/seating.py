@@ -30,6 +30,11 @@ class Seating:
         self._taken[conversation_id] = seat  # the newest is last
         return SEATS[seat]
 
+    def reserve(self, conversation_id: str, seat: int) -> None:
+        """This conversation sits there, whoever sat there before."""
+        self._taken = {other: taken for other, taken in self._taken.items() if taken != seat}
+        self._taken[conversation_id] = seat
+
     def _free_seat(self, wanted: int) -> int:
         while len(self._taken) >= len(SEATS):
             self._taken.pop(next(iter(self._taken)))  # whoever has been silent for longest gives up his seat

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voice_mcp.clock import Clock
+from voice_mcp.core.agent import Agent
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.floor import Admission
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.core.utterance import Archive
@@ -53,6 +55,8 @@ class Session:
     """To read; whether it is written is the archive's business."""
     conversation_id: str
     """The conversation of this connection."""
+    agent: Agent
+    """Who speaks here."""
     default_speed: float
     preferred_voices: tuple[str, ...]
     call_limit_s: float
@@ -63,7 +67,13 @@ class Session:
     _in_order: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(
-        self, message: str, manner: Manner, conversation_id: str, arrived_s: float, progress: ProgressListener
+        self,
+        message: str,
+        manner: Manner,
+        conversation_id: str,
+        arrived_s: float,
+        progress: ProgressListener,
+        admission: Admission | None = None,
     ) -> Speech:
         """Begin to say a message, after those that were asked for before it, however long their texts.
 
@@ -73,7 +83,17 @@ class Session:
         """
         async with self._in_order:
             script = await asyncio.to_thread(Script.of, message)
-            return self.speaker.start(script, manner, conversation_id, arrived_s, progress)
+            manner = await self._in_character(manner)
+            return self.speaker.start(script, manner, conversation_id, arrived_s, progress, admission)
+
+    async def _in_character(self, manner: Manner) -> Manner:
+        """How this agent says it, at its own place and, if it asked for none, in its own voice."""
+        character = await self.agent.character()
+        if character.seat is not None:
+            self.speaker.seating.reserve(self.conversation_id, character.seat)
+        if character.voice is None:
+            return manner
+        return replace(manner, preferences=(character.voice, *manner.preferences))
 
     def manner(self, voice: str | None, speed: float | None, instructions: str | None) -> Manner:
         """How to say something, with what is not said filled in.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
-from voice_mcp.core.floor import Floor
+from voice_mcp.core.floor import Admission, Floor, NotSaid
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
@@ -31,6 +31,9 @@ from voice_mcp.protocols import ProgressListener, Speakers
 from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
 
 logger = logging.getLogger(__name__)
+
+FLOOR_S = 0.1
+"""How long the end waits for the floor to be handed back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Speaker:
         archive: Where records go.
         output: A device, a file, or whichever there is.
         phrases: What is kept of what is said often, if anything is.
+        floor: Who may speak when; None for one that nobody else knows of.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Speaker:
         archive: Archive,
         output: OutputChoice,
         phrases: Phrases | None = None,
+        floor: Floor | None = None,
     ) -> None:
         self.roster = roster
         self.speakers = speakers
@@ -100,14 +105,20 @@ class Speaker:
         self.output = output
         self.phrases = phrases
         self.seating = Seating(output.pan)
-        self.floor = Floor()
+        self.floor = floor or Floor(clock=roster.clock)
         self.current: Speech | None = None
         """Who has the floor."""
         self._running: dict[Speech, None] = {}
         self._unreported: list[str] = []
 
     def start(
-        self, script: Script, manner: Manner, conversation_id: str, arrived_s: float, progress: ProgressListener
+        self,
+        script: Script,
+        manner: Manner,
+        conversation_id: str,
+        arrived_s: float,
+        progress: ProgressListener,
+        admission: Admission | None = None,
     ) -> Speech:
         """Begin to say something, as soon as the floor is free.
 
@@ -117,8 +128,10 @@ class Speaker:
             conversation_id: Whose.
             arrived_s: When it was asked for, on the clock of ``Clock.now``.
             progress: Told where the voice is.
+            admission: How urgent it is, and which dialogue it belongs to.
         """
-        speech = Speech(self, script, manner, Utterance(self.archive, conversation_id), arrived_s, progress)
+        utterance = Utterance(self.archive, conversation_id)
+        speech = Speech(self, script, manner, utterance, arrived_s, progress, admission or Admission())
         self._running[speech] = None
         speech.on_end(self._running.pop)
         return speech
@@ -144,10 +157,13 @@ class Speaker:
         endings = [asyncio.ensure_future(speech.ended()) for speech in self._running]
         if endings:
             await asyncio.wait(endings, timeout=timeout_s)
+        await self.floor.aclose(FLOOR_S)
 
     def _remember_failure(self, speech: Speech) -> None:
         if speech.failure is not None:
             self._unreported.append(f"An earlier queued message was not spoken in full: {speech.failure.message}")
+        elif speech.not_said is not None:
+            self._unreported.append(f"An earlier queued message was not said: {speech.not_said}.")
 
 
 class Speech:
@@ -161,6 +177,7 @@ class Speech:
         utterance: Utterance,
         arrived_s: float,
         progress: ProgressListener,
+        admission: Admission,
     ) -> None:
         self._speaker = speaker
         self._script = script
@@ -168,6 +185,10 @@ class Speech:
         self._utterance = utterance
         self._arrived_s = arrived_s
         self._progress = progress
+        self._admission = admission
+        self._waited = False
+        self.not_said: str | None = None
+        """Why it was not said at all, as the end of a sentence, where nothing went wrong and nobody stopped it."""
         self._metrics = Metrics(FirstSound(arrived_s, ready_s=speaker.roster.clock.now()))
         self._rendering = Rendering(
             Casting(speaker.roster, manner),
@@ -242,8 +263,13 @@ class Speech:
         failure: VoiceError | None = None
         try:
             if not self._stopping:
-                async with self._speaker.floor.turn(self._say_waiting):
+                floor = self._speaker.floor
+                async with floor.turn(self._say_waiting, self.conversation_id, self._admission) as hold:
                     failure = await self._hold_the_floor()
+                    if failure is not None or self._stopping:
+                        hold.lingers = False  # nobody was asked anything
+        except NotSaid as exc:
+            self.not_said = exc.why
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -251,14 +277,18 @@ class Speech:
 
     async def _hold_the_floor(self) -> VoiceError | None:
         self._speaker.current = self
-        self._metrics.first.floor_s = self._speaker.roster.clock.now()
-        self._utterance.event(EventType.FLOOR_ACQUIRED)
+        first = self._metrics.first
+        first.floor_s = self._speaker.roster.clock.now()
+        waited_s = first.floor_s - (first.ready_s or first.floor_s)
+        urgency = self._admission.urgency.value
+        self._utterance.event(EventType.FLOOR_ACQUIRED, {"urgency": urgency, "waited_s": round(waited_s, 4)})
         try:
             return await self._perform()
         finally:
             self._over = True
             self._speaker.current = None
-            self._utterance.event(EventType.FLOOR_RELEASED)
+            held_s = self._speaker.roster.clock.now() - first.floor_s
+            self._utterance.event(EventType.FLOOR_RELEASED, {"held_s": round(held_s, 4)})
 
     async def _perform(self) -> VoiceError | None:
         """Say it all; afterwards it is silent, and what was heard is known. Returns what went wrong."""
@@ -390,7 +420,10 @@ class Speech:
         self._progress(played_s, total_s, self._stretches[self._shown].line.text)
 
     def _say_waiting(self, in_front: int) -> None:
-        self._utterance.event(EventType.FLOOR_WAIT, {"in_front": in_front})
+        if not self._waited:
+            self._waited = True
+            urgency = self._admission.urgency.value
+            self._utterance.event(EventType.FLOOR_WAIT, {"in_front": in_front, "urgency": urgency})
         self._progress(0.0, None, f"waiting for {in_front} other{'s' if in_front > 1 else ''} to finish")
 
     # --- the end -----------------------------------------------------------------------------------------------
@@ -401,11 +434,12 @@ class Speech:
         Raises:
             VoiceError: It failed.
         """
-        cut_short = failure is not None or self._stopping
+        cut_short = failure is not None or self._stopping or self.not_said is not None
         heard, unheard = self._divide() if cut_short else (None, None)
         spoken = self._spoken(heard, unheard)
         self._put_on_record(spoken, failure)
-        notes = [*self._rendering.notes, *await self._utterance.problems()]
+        unsaid = [f"The message was not said: {self.not_said}."] if self.not_said is not None else []
+        notes = [*unsaid, *self._rendering.notes, *await self._utterance.problems()]
         if failure is None:
             return replace(spoken, note=" ".join(notes) or None)
         if spoken.duration_s > 0:
@@ -429,13 +463,15 @@ class Speech:
             metadata |= {"heard": spoken.heard, "unheard": spoken.unheard}
         if failure is not None:
             metadata["error"] = failure.message
+        if self.not_said is not None:
+            metadata["not_said"] = self.not_said
         self._utterance.record(self._script.undivided(), spoken.duration_s, metadata)
 
     def _spoken(self, heard: str | None, unheard: str | None) -> Spoken:
         saved = self._heard.backend == "file"
         status = SpeechStatus.SAVED if saved else SpeechStatus.COMPLETED
         return Spoken(
-            status=SpeechStatus.INTERRUPTED if self._stopping else status,
+            status=SpeechStatus.INTERRUPTED if self._stopping or self.not_said is not None else status,
             conversation_id=self._utterance.conversation_id,
             utterance_id=self.utterance_id,
             duration_s=round(self._heard.seconds, 3),

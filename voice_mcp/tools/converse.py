@@ -11,6 +11,7 @@ from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnn
 from pydantic import Field
 
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.floor import Admission
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import InvalidInput, ListeningUnavailable
@@ -19,7 +20,7 @@ from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
 from voice_mcp.tools.results import ConverseResult, SpeakResult, answer, converse_line, speak_result
 from voice_mcp.tools.speak import ConversationId, Instructions, Speed, VoiceName
-from voice_mcp.types import SpeechStatus
+from voice_mcp.types import SpeechStatus, Urgency
 
 DESCRIPTION = """Say a message aloud and get the user's answer; without a message, only ask for the answer. One short \
 question at a time. The answer is typed into a form of the host. Status `listening` means: not finished, call again \
@@ -96,7 +97,8 @@ class _Turn:
         if (given := _asking.given_answer(self._ctx)) is not None:
             state = json.loads(self._ctx.request_state or "{}")
             return self._answered(given, cast("SpeakResult | None", state.get("spoken")))
-        spoken = await self._speak(manner)
+        urgency = Urgency.NOW if wait_for_response else Urgency.NORMAL
+        spoken = await self._speak(manner, Admission(urgency, is_question=wait_for_response))
         how = spoken["status"] if spoken is not None else None
         if not wait_for_response:
             return self._end("spoken", None, spoken, *([STILL_SPEAKING] if how == "queued" else []))
@@ -110,18 +112,28 @@ class _Turn:
         text = questions.pending(conversation_id) or OPENING
         if _asking.asks_between_calls(self._ctx):
             return _asking.question(text, json.dumps({"spoken": spoken}))
-        typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
+        typed = await self._ask(text)
         if typed is None:
             return self._end("no_speech", None, spoken, "Nobody answered in time.")
         return self._answered(typed, spoken)
 
-    async def _speak(self, manner: Manner) -> SpeakResult | None:
+    async def _ask(self, text: str) -> ElicitResult | None:
+        """Have the question answered, with nobody else talking into it."""
+        floor, limit_s = self._call.session.speaker.floor, self._time_left_s()
+        try:
+            async with asyncio.timeout(limit_s), floor.hold(self._call.conversation_id, lambda in_front: None):
+                return await _asking.ask_now(self._ctx, text, limit_s)
+        except TimeoutError:
+            return None
+
+    async def _speak(self, manner: Manner, admission: Admission) -> SpeakResult | None:
         """Say the message, if there is one; `queued` when it takes longer than the call may."""
         speaker, call = self._call.session.speaker, self._call
         if self._message is None:
-            return await self._wait_for_silence()
+            return await self._wait_for_silence(admission)
+        whose = call.conversation_id, call.arrived_s
         async with captions(self._ctx) as shown:
-            speech = await call.session.begin(self._message, manner, call.conversation_id, call.arrived_s, shown.update)
+            speech = await call.session.begin(self._message, manner, *whose, shown.update, admission)
             try:
                 async with asyncio.timeout(self._limit_s()):
                     return speak_result(await speech.result(), speaker.unreported())
@@ -132,10 +144,11 @@ class _Turn:
                 speech.stop()
                 raise
 
-    async def _wait_for_silence(self) -> SpeakResult | None:
+    async def _wait_for_silence(self, admission: Admission) -> SpeakResult | None:
         """Let what is being said be heard to the end before asking."""
+        turn = self._call.session.speaker.floor.turn(lambda in_front: None, self._call.conversation_id, admission)
         try:
-            async with asyncio.timeout(self._limit_s()), self._call.session.speaker.floor.turn(lambda in_front: None):
+            async with asyncio.timeout(self._limit_s()), turn:
                 return None
         except TimeoutError:
             return self._queued("")

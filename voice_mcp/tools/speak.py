@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from voice_mcp.core.floor import Admission
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
 from voice_mcp.tools.results import SpeakResult, answer, speak_line, speak_result
-from voice_mcp.types import SpeechStatus
+from voice_mcp.types import SpeechStatus, Urgency
 
 DESCRIPTION = """Say a message aloud to the user; it is heard while it is still being made. Markdown is welcome: code \
 blocks, links and tables are turned into what a person would say. Returns when the last word was heard, or at once \
@@ -26,6 +27,10 @@ Speed = Annotated[float | None, Field(description="0.25 to 4.0; 1.0 is normal.")
 Instructions = Annotated[str | None, Field(description="Tone, for models that take it.")]
 ConversationId = Annotated[str | None, Field(description="Continue this conversation.")]
 Wait = Annotated[bool, Field(description="false: queue it and return at once.")]
+HowUrgent = Annotated[
+    Literal["now", "normal", "whenever"],
+    Field(description="now: the user is needed; whenever: chatter, dropped when its turn does not come soon."),
+]
 
 
 def add_speak(server: MCPServer[Any], session: Session) -> None:
@@ -39,16 +44,18 @@ def add_speak(server: MCPServer[Any], session: Session) -> None:
         instructions: Instructions = None,
         conversation_id: ConversationId = None,
         wait: Wait = True,
+        urgency: HowUrgent = "normal",
     ) -> Annotated[CallToolResult, SpeakResult]:
         async def body(call: Call) -> ToolResult:
-            manner = session.manner(voice, speed, instructions)
+            manner, admission = session.manner(voice, speed, instructions), Admission(Urgency(urgency))
+            whose = call.conversation_id, call.arrived_s
             if not wait:
-                speech = await session.begin(message, manner, call.conversation_id, call.arrived_s, _nobody_listens)
+                speech = await session.begin(message, manner, *whose, _nobody_listens, admission)
                 session.speaker.report_later(speech)
                 queued = Spoken(SpeechStatus.QUEUED, call.conversation_id, speech.utterance_id)
                 return _answer(session, queued)
             async with captions(ctx) as shown:
-                speech = await session.begin(message, manner, call.conversation_id, call.arrived_s, shown.update)
+                speech = await session.begin(message, manner, *whose, shown.update, admission)
                 try:
                     return _answer(session, await speech.result())
                 except asyncio.CancelledError:

@@ -1,0 +1,293 @@
+"""The row of those who want to speak, as several processes see it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from tests.storage.children import start
+from tests.support.waiting import eventually
+from voice_mcp.clock import ManualClock, SystemClock
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.room import FolderRoom, occupants, room_name
+from voice_mcp.types import PATIENCE_S, Claim, Urgency
+
+pytestmark = pytest.mark.anyio
+
+WAIT_S = 20.0
+ANOTHER = """
+import asyncio, sys
+from pathlib import Path
+from voice_mcp.clock import SystemClock
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.room import FolderRoom
+from voice_mcp.types import Claim, Urgency
+
+async def main():
+    clock = SystemClock()
+    room = FolderRoom(DataRoot(Path(sys.argv[1])), "card", clock, "a-project")
+    claim = Claim(sys.argv[2], Urgency(sys.argv[3]), clock.now(), "a-conversation")
+    told = None
+    while (standing := await room.advance([claim])).granted is None:
+        if told is None:
+            print("waiting", flush=True)
+        told = standing
+        await asyncio.sleep(0.01)
+    print("speaking", standing.died, flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    await room.leave([claim])
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def another(base_dir: Path, name: str, urgency: str = "normal") -> Iterator[Popen[str]]:
+    """Another process that comes into the room, and speaks until it is written to."""
+    child = start(ANOTHER, [str(base_dir), name, urgency])
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def said(child: Popen[str]) -> str:
+    """The next line it prints, without what comes after its first word."""
+    assert child.stdout is not None
+    return child.stdout.readline().partition(" ")[0].strip()
+
+
+class Row:
+    """A room of this process, and a claim in it for each name."""
+
+    def __init__(self, base_dir: Path, clock: Any = None) -> None:
+        self.clock = clock or SystemClock()
+        self.root = DataRoot(base_dir)
+        self.room = FolderRoom(self.root, "card", self.clock, "my-project")
+        self.claims: dict[str, Claim] = {}
+        self.speaker: Claim | None = None
+
+    def come(self, name: str, urgency: Urgency = Urgency.NORMAL) -> None:
+        self.claims[name] = Claim(name, urgency, self.clock.now(), f"of-{name}")
+
+    async def look(self) -> str | None:
+        """Whose turn it has become; who gets it waits no longer."""
+        granted = (await self.room.advance(tuple(self.claims.values()))).granted
+        if granted is None:
+            return None
+        self.speaker = self.claims.pop(granted.name)
+        return self.speaker.name
+
+    async def fall_silent(self) -> None:
+        """The speaker leaves."""
+        assert self.speaker is not None
+        await self.room.leave([self.speaker])
+        self.speaker = None
+
+
+async def test_whoever_comes_first_has_the_floor_until_he_leaves(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("a")
+    row.come("b")
+    assert await row.look() == "a"
+    assert await row.look() is None
+    await row.fall_silent()
+    assert await row.look() == "b"
+
+
+async def test_everybody_is_told_how_many_come_first(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    for name in "abc":
+        row.come(name)
+    await row.look()
+    standing = await row.room.advance(tuple(row.claims.values()))
+    assert {claim.name: count for claim, count in standing.in_front.items()} == {"b": 1, "c": 2}
+
+
+async def test_the_more_urgent_come_first_and_the_one_who_speaks_is_not_cut(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("speaker")
+    assert await row.look() == "speaker"
+    row.come("chatter", Urgency.WHENEVER)
+    row.come("milestone")
+    row.come("question", Urgency.NOW)
+    assert await row.look() is None
+    order = ["speaker"]
+    for _ in range(3):
+        await row.fall_silent()
+        order.append(str(await row.look()))
+    assert order == ["speaker", "question", "milestone", "chatter"]
+
+
+async def test_whoever_has_waited_long_moves_up(tmp_path: Path) -> None:
+    clock = ManualClock(1000.0)
+    row = Row(tmp_path, clock)
+    row.come("patient")
+    clock.advance(PATIENCE_S)
+    row.come("question", Urgency.NOW)
+    assert await row.look() == "patient"
+
+
+async def test_one_process_waits_for_another(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "speaking"
+        row.come("mine")
+        assert await row.look() is None
+        other.communicate("\n")
+    assert await row.look() == "mine"
+
+
+async def test_another_process_that_came_first_is_served_first(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        row.come("mine")
+        await row.fall_silent()
+        assert await row.look() is None
+        assert said(other) == "speaking"
+        assert await row.look() is None
+        other.communicate("\n")
+    assert await row.look() == "mine"
+
+
+async def test_a_question_of_another_process_overtakes(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    row.come("mine")
+    with another(tmp_path, "theirs", "now") as other:
+        assert said(other) == "waiting"
+        await row.fall_silent()
+        assert await row.look() is None
+        assert said(other) == "speaking"
+
+
+async def test_a_speaker_that_is_killed_leaves_a_free_floor_and_the_next_is_told(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "speaking"
+        row.come("mine")
+        assert await row.look() is None
+        other.kill()
+        other.wait(WAIT_S)
+    standing = await row.room.advance(tuple(row.claims.values()))
+    assert (standing.granted, standing.died) == (row.claims["mine"], True)
+    await row.room.leave([row.claims["mine"]])
+    row.come("later")
+    standing = await row.room.advance([row.claims["later"]])
+    assert (standing.granted, standing.died) == (row.claims["later"], False)
+
+
+async def test_those_who_die_while_they_wait_are_passed_over(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        row.come("mine")
+        assert await row.look() is None
+        other.kill()
+        other.wait(WAIT_S)
+    await row.fall_silent()
+    assert await row.look() == "mine"
+    assert sorted(path.name for path in row.room.folder.iterdir()) == ["speaking"]
+
+
+async def test_a_folder_that_is_cleared_away_is_made_again(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    row.come("second")
+    row.come("third")
+    assert await row.look() is None
+    for path in row.room.folder.iterdir():
+        path.unlink()
+    await row.fall_silent()
+    assert await row.look() == "second"
+    for path in row.room.folder.iterdir():
+        path.unlink()
+    row.room.folder.rmdir()
+    await row.fall_silent()
+    assert await row.look() == "third"
+
+
+async def test_somebody_who_leaves_the_row_leaves_nothing_behind(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    row.come("second")
+    assert await row.look() == "first"
+    await row.room.leave([row.claims.pop("second")])
+    await row.fall_silent()
+    assert [path.name for path in row.room.folder.iterdir()] == ["speaking"]
+    assert await row.room.advance([Claim("third", Urgency.NORMAL, row.clock.now())])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+async def test_nobody_else_may_look_into_the_room(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    row.come("second")
+    await row.look()
+    for path in (tmp_path / "run").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+async def test_without_a_usable_folder_the_floor_is_this_processs_alone_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "run").symlink_to(elsewhere)
+    row = Row(tmp_path / "root")
+    with caplog.at_level(logging.WARNING, "voice_mcp"):
+        row.come("a")
+        row.come("b")
+        assert await row.look() == "a"
+        assert await row.look() is None
+        await row.fall_silent()
+        assert await row.look() == "b"
+    assert len(caplog.records) == 1
+    assert "Other agents may speak at the same time" in caplog.text
+    assert list(elsewhere.iterdir()) == []
+
+
+async def test_everybody_in_a_room_can_be_named(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first", Urgency.NOW)
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        ((speaker, waiter),) = occupants(row.root, row.clock.now()).values()
+        assert (speaker.speaking, speaker.urgency, speaker.process_id) == (True, Urgency.NOW, os.getpid())
+        assert (speaker.conversation_id, speaker.project_path) == ("of-first", "my-project")
+        assert (waiter.speaking, waiter.urgency, waiter.process_id) == (False, Urgency.NORMAL, other.pid)
+        assert (waiter.conversation_id, waiter.project_path) == ("a-conversation", "a-project")
+        assert speaker.since is not None
+        assert waiter.since is not None
+        assert speaker.since <= waiter.since
+        other.kill()
+        other.wait(WAIT_S)
+        await row.fall_silent()
+        eventually(lambda: occupants(row.root, row.clock.now()) == {row.room.folder.name: []}, WAIT_S)
+
+
+def test_each_device_has_a_room_of_its_own_however_it_is_written() -> None:
+    assert room_name("Speakers") == room_name(" speakers ")
+    assert room_name("Speakers") != room_name("Headphones")
+    assert room_name("日本") != room_name("中国")
+    assert "/" not in room_name("../../etc/passwd")

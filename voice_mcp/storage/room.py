@@ -1,0 +1,267 @@
+"""The row of those who want to speak through one sound device, as files: one process does not hear another think.
+
+    run/floor/<device>/speaking        locked by whoever has the floor: that lock alone keeps two from speaking at once
+    run/floor/<device>/0…-0-3f2a….turn a place in the row, locked for as long as somebody waits there
+
+A name says when somebody came and how urgent it is, so the row is a listing. Whoever comes first in it tries the lock
+of ``speaking``. A process that dies loses its locks; the next in the row finds its place unlocked, and removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from voice_mcp.clock import Clock
+from voice_mcp.errors import StorageError
+from voice_mcp.storage.files import list_folder
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.presence import Presence, is_locked, is_present, load_locks, read_about
+from voice_mcp.types import Claim, Standing, Urgency
+
+logger = logging.getLogger(__name__)
+
+SPEAKING = "speaking"
+_NAME = re.compile(r"(\d{20})-([0-2])-([A-Za-z0-9_-]{1,40})\.turn")
+_URGENCIES = tuple(Urgency)
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Somebody in a room, as others see him."""
+
+    speaking: bool
+    """Whether he has the floor; otherwise he waits."""
+    urgency: Urgency
+    process_id: int | None
+    conversation_id: str | None
+    project_path: str | None
+    since: datetime | None
+    """When he got the floor, or began to wait; UTC."""
+
+
+class FolderRoom:
+    """A ``Room`` that is a folder. Where the folder cannot be used it is this process's alone, with one warning.
+
+    Args:
+        root: The data root.
+        device: What the sound goes to; whoever names the same shares the room.
+        clock: Tells who came first.
+        project_path: What others are told of this process.
+    """
+
+    def __init__(self, root: DataRoot, device: str, clock: Clock, project_path: str | None = None) -> None:
+        self.folder = root.path / "run" / "floor" / room_name(device)
+        self._root = root
+        self._clock = clock
+        self._project_path = project_path
+        self._places: dict[str, Presence] = {}
+        self._speaking: Presence | None = None
+        self._holder: Claim | None = None
+        self._made = self._warned = False
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def prepare(self) -> None:
+        """Have everything ready for the first claim."""
+        await asyncio.get_running_loop().run_in_executor(self._worker(), self._prepare)
+
+    async def advance(self, waiting: Sequence[Claim]) -> Standing:
+        return await asyncio.get_running_loop().run_in_executor(self._worker(), self._advance, tuple(waiting))
+
+    async def leave(self, claims: Sequence[Claim]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._worker(), self._leave, tuple(claims))
+
+    def close(self) -> None:
+        """The thread may go; whoever comes all the same gets another. Returns at once."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
+
+    def _worker(self) -> ThreadPoolExecutor:
+        """A thread that is never busy with something else, and does what it gets in the order in which it gets it."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "floor")
+        return self._thread
+
+    # --- in the thread -----------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        load_locks()
+        try:
+            self._make_folder()
+        except (OSError, StorageError) as exc:
+            self._warn(exc)
+
+    def _make_folder(self) -> None:
+        if not self._made:
+            self._root.make(self.folder)
+            self._made = True
+
+    def _advance(self, waiting: tuple[Claim, ...]) -> Standing:
+        try:
+            try:
+                return self._advance_in_folder(waiting)
+            except FileNotFoundError:  # somebody has cleared the folder away
+                self._made = False
+                return self._advance_in_folder(waiting)
+        except (OSError, StorageError) as exc:
+            self._warn(exc)
+            return self._advance_alone(waiting)
+
+    def _advance_in_folder(self, waiting: tuple[Claim, ...]) -> Standing:
+        self._make_folder()
+        mine = {claim.name: claim for claim in waiting}
+        row = self._row_with(mine)
+        granted, died = self._first_of(row, mine)
+        left = [claim for claim in row if claim is not granted]
+        in_front = {claim: place + 1 for place, claim in enumerate(left) if claim.name in mine}
+        return Standing(granted, in_front, died=died)
+
+    def _row_with(self, mine: dict[str, Claim]) -> list[Claim]:
+        """Everybody who waits, those of this process in their places."""
+        for name, claim in mine.items():
+            if name not in self._places:
+                self._take_place(claim)
+        row = {claim.name: claim for claim in claims_in(self.folder)}
+        for name in mine.keys() - row.keys():  # taken for abandoned in the moment it was made, or cleared away
+            self._places.pop(name).abandon()
+            self._take_place(mine[name])
+        now_s = self._clock.now()
+        return sorted((row | mine).values(), key=lambda claim: claim.rank(now_s))
+
+    def _first_of(self, row: Sequence[Claim], mine: Mapping[str, Claim]) -> tuple[Claim | None, bool]:
+        """Whoever of this process has the floor now; and whether the one before died."""
+        for claim in row:
+            if claim.name in mine:
+                return self._try(claim)
+            if is_present(self.folder / file_name(claim)):
+                break
+        return None, False
+
+    def _try(self, claim: Claim) -> tuple[Claim | None, bool]:
+        if self._holder is not None:  # not every file system keeps two files of one process apart
+            return None, False
+        speaking = Presence.take(self.folder / SPEAKING)
+        if speaking is None:
+            return None, False
+        died = speaking.was_abandoned
+        speaking.write(self._about(claim))
+        self._speaking, self._holder = speaking, claim
+        self._give_up_place(claim)
+        return claim, died
+
+    def _take_place(self, claim: Claim) -> None:
+        self._places[claim.name] = Presence.make(self.folder / file_name(claim), self._about(claim))
+
+    def _give_up_place(self, claim: Claim) -> None:
+        place = self._places.pop(claim.name, None)
+        if place is not None:
+            place.remove()
+
+    def _leave(self, claims: tuple[Claim, ...]) -> None:
+        try:
+            for claim in claims:
+                self._give_up_place(claim)
+                if claim == self._holder:
+                    speaking, self._speaking, self._holder = self._speaking, None, None
+                    if speaking is not None:
+                        speaking.release()
+        except OSError as exc:
+            self._warn(exc)
+
+    def _advance_alone(self, waiting: tuple[Claim, ...]) -> Standing:
+        """The row without a folder: this process alone."""
+        now_s = self._clock.now()
+        row = sorted(waiting, key=lambda claim: claim.rank(now_s))
+        granted = row.pop(0) if self._holder is None else None
+        if granted is not None:
+            self._holder = granted
+        return Standing(granted, {claim: place + 1 for place, claim in enumerate(row)})
+
+    def _about(self, claim: Claim) -> dict[str, object]:
+        return {
+            "process_id": os.getpid(),
+            "conversation_id": claim.conversation_id or None,
+            "project_path": self._project_path,
+            "urgency": claim.urgency.value,
+            "since": self._clock.utc().isoformat(),
+        }
+
+    def _warn(self, exc: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("Other agents may speak at the same time: %s cannot be used: %s", self.folder, exc)
+
+
+def room_name(device: str) -> str:
+    """The folder of a device's room: readable, and of this machine alone, whose home may be another's too."""
+    device = device.strip().casefold()
+    key = hashlib.sha256(f"{platform.node()}\0{device}".encode("utf-8", "replace")).hexdigest()[:12]
+    return f"{re.sub(r'[^a-z0-9]+', '-', device)[:40].strip('-') or 'device'}-{key}"
+
+
+def file_name(claim: Claim) -> str:
+    """The name of a claim's place."""
+    return f"{round(claim.since_s * _NS):020d}-{_URGENCIES.index(claim.urgency)}-{claim.name}.turn"
+
+
+def claims_in(folder: Path) -> Iterator[Claim]:
+    """Whose places are there, in no order; some may have died.
+
+    Raises:
+        OSError: The folder cannot be listed.
+    """
+    for name in os.listdir(folder):
+        if match := _NAME.fullmatch(name):
+            yield Claim(match[3], _URGENCIES[int(match[2])], int(match[1]) / _NS)
+
+
+def occupants(root: DataRoot, now_s: float) -> dict[str, list[Occupant]]:
+    """Who speaks and who waits in each room, in order. Reads files: not for the event loop's thread.
+
+    Args:
+        root: The data root.
+        now_s: This moment, on the clock of ``Clock.now``.
+
+    Raises:
+        StorageError: They cannot be listed.
+    """
+    return {
+        folder.name: list(_occupants_of(folder, now_s))
+        for folder in sorted(list_folder(root.path / "run" / "floor"))
+        if folder.is_dir()
+    }
+
+
+def _occupants_of(folder: Path, now_s: float) -> Iterator[Occupant]:
+    about = read_about(folder / SPEAKING)
+    if about and is_locked(folder / SPEAKING):
+        yield _occupant(about, speaking=True)
+    for claim in sorted(claims_in(folder), key=lambda claim: claim.rank(now_s)):
+        place = folder / file_name(claim)
+        about = read_about(place)
+        if is_present(place):
+            yield _occupant({"urgency": claim.urgency.value, **about}, speaking=False)
+
+
+def _occupant(about: Mapping[str, object], *, speaking: bool) -> Occupant:
+    process_id, since = about.get("process_id"), about.get("since")
+    conversation_id, project_path = about.get("conversation_id"), about.get("project_path")
+    return Occupant(
+        speaking=speaking,
+        urgency=next((urgency for urgency in Urgency if urgency == about.get("urgency")), Urgency.NORMAL),
+        process_id=process_id if isinstance(process_id, int) else None,
+        conversation_id=str(conversation_id) if conversation_id else None,
+        project_path=str(project_path) if project_path else None,
+        since=datetime.fromisoformat(since) if isinstance(since, str) else None,
+    )
