@@ -31,6 +31,7 @@
     │       └── MicrophoneBusy   somebody else holds it
     ├── TranscriptionFailed      the user spoke, and nobody could tell what; the recording is kept
     ├── DuckingUnavailable       other programs' volume cannot be lowered
+    ├── DownloadFailed           a file of weights could not be fetched, or is not the right one
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -353,3 +354,18 @@ class StorageError(VoiceError):
 
     code = "storage_error"
     hint = "Check the free space and the permissions of VOICEMODE_BASE_DIR."
+
+
+class DownloadFailed(VoiceError):
+    """A file of weights could not be fetched, or what came is not what it should be.
+
+    ``begin_anew`` says that what is there already is of no use to the server.
+    """
+
+    code = "download_failed"
+    hint = "Check the network and run the same command again: it goes on where it stopped."
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, begin_anew: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.begin_anew = begin_anew

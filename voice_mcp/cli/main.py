@@ -15,6 +15,7 @@ from voice_mcp.cli.devices import devices
 from voice_mcp.cli.doctor import doctor
 from voice_mcp.cli.forget import forget
 from voice_mcp.cli.log import log
+from voice_mcp.cli.models import models
 from voice_mcp.cli.output import complain, tame_streams
 from voice_mcp.cli.privacy import privacy
 from voice_mcp.cli.settings import settings
@@ -61,6 +62,7 @@ def build_commands() -> typer.Typer:
         commands.command(rich_help_panel=LOOKING)(command)
     for command in (log, stats, privacy, forget):
         commands.command(rich_help_panel=RECORDS)(command)
+    commands.add_typer(models(), name="models", rich_help_panel=LOOKING)
     commands.add_typer(conversations(), name="conversations", rich_help_panel=RECORDS)
     return commands
 

@@ -1,0 +1,106 @@
+"""`voice-mcp models`: weights for listening on this machine. Nothing else ever fetches any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from voice_mcp.cli.fetching import Watcher, bring, is_address
+from voice_mcp.cli.house import read_settings
+from voice_mcp.cli.output import AsJson, print_json, print_table, standard_error, visible, warn
+from voice_mcp.download import is_this_machine
+from voice_mcp.errors import InvalidInput
+from voice_mcp.settings import Settings
+from voice_mcp.storage.model_catalogue import CATALOGUE, Model
+from voice_mcp.storage.models import Models
+
+Name = Annotated[str, typer.Argument(help="Its name, as `voice-mcp models list` has it.")]
+Source = Annotated[
+    str | None, typer.Option("--from", help="A file, or a mirror's address, instead of where it comes from.")
+]
+
+
+def models(catalogue: Sequence[Model] = CATALOGUE) -> typer.Typer:
+    """The commands that deal with the weights of ``catalogue``."""
+    commands = typer.Typer(help="Weights for listening on this machine.", no_args_is_help=True)
+
+    @commands.command("list")
+    def _list(as_json: AsJson = False) -> None:
+        """List what can be installed, and what is."""
+        _show(Models(read_settings().base_dir, catalogue), as_json=as_json)
+
+    @commands.command()
+    def install(name: Name, source: Source = None) -> None:
+        """Fetch a model, check it, and keep it. What was interrupted goes on where it stopped."""
+        settings = read_settings()
+        _install(settings, Models(settings.base_dir, catalogue), name, source)
+
+    @commands.command()
+    def remove(name: Name) -> None:
+        """Remove a model from the disk."""
+        if Models(read_settings().base_dir, catalogue).remove(name):
+            typer.echo(f"{name} is removed.")
+        else:
+            warn(f"{name} was not installed.")
+
+    return commands
+
+
+def _show(store: Models, *, as_json: bool) -> None:
+    rows = [(model, store.path(model.name)) for model in store.catalogue]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": model.name,
+                    "size_bytes": model.size_bytes,
+                    "licence": model.licence,
+                    "about": model.about,
+                    "sha256": model.sha256,
+                    "address": model.address,
+                    "path": path,
+                }
+                for model, path in rows
+            ]
+        )
+        return
+    print_table(
+        ("MODEL", "SIZE", "INSTALLED", "LICENCE", "FOR"),
+        [
+            (model.name, f"{model.size_bytes / 1e6:.0f} MB", "yes" if path else "no", model.licence, model.about)
+            for model, path in rows
+        ],
+        styles=("bold", "", "green", "dim", ""),
+        rigid=("MODEL", "SIZE"),
+    )
+
+
+def _install(settings: Settings, store: Models, name: str, source: str | None) -> None:
+    model = store.known(name)
+    installed = store.path(name)
+    if installed is not None:
+        typer.echo(f"{name} is installed: {visible(installed)}")
+        return
+    wanted = source or model.address
+    if settings.offline and is_address(wanted) and not is_this_machine(wanted):
+        raise InvalidInput(
+            "Nothing is fetched while VOICEMODE_OFFLINE is set.", hint="Unset it, or give a file with `--from PATH`."
+        )
+    typer.echo(f"{name}: {model.about}; {model.size_bytes / 1e6:.0f} MB. Licence: {model.licence}.")
+    with _progress(model) as watch:
+        path = bring(store, model, wanted, watch)
+    typer.echo(f"{name} is installed: {visible(path)}")
+
+
+@contextmanager
+def _progress(model: Model) -> Iterator[Watcher]:
+    """A bar on a terminal, nothing in a pipe."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = standard_error()
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(model.file, total=model.size_bytes)
+        yield lambda size_bytes: bar.update(task, completed=size_bytes)

@@ -1,0 +1,204 @@
+"""Weights on the disk: the folder ``models/`` below the data root. What has its name there is whole and was checked."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from voice_mcp.errors import DownloadFailed, EngineMissing, InvalidInput, StorageError
+from voice_mcp.storage.files import make_folder, open_private, refuse_link_out, storage_errors, write_all
+from voice_mcp.storage.locking import locked
+from voice_mcp.storage.model_catalogue import CATALOGUE, Model
+
+_READ_BYTES = 1 << 20
+_LOCK_WAIT_S = 1.0
+"""Who installs takes minutes; nobody is to wait for that without a word."""
+
+
+class Models:
+    """What is installed, and how something gets there.
+
+    Args:
+        base_dir: The data root (VOICEMODE_BASE_DIR).
+        catalogue: What can be installed.
+    """
+
+    def __init__(self, base_dir: Path, catalogue: Sequence[Model] = CATALOGUE) -> None:
+        self._root = base_dir.expanduser().absolute()
+        self.catalogue = tuple(catalogue)
+        self.folder = self._root / "models"
+
+    def known(self, name: str) -> Model:
+        """The entry of that name.
+
+        Raises:
+            InvalidInput: There is none; the hint names the nearest.
+        """
+        entries = {model.name: model for model in self.catalogue}
+        if name in entries:
+            return entries[name]
+        near = difflib.get_close_matches(name, entries, n=1)
+        advice = f"Did you mean {near[0]}?" if near else "`voice-mcp models list` names those there are."
+        raise InvalidInput(f"There is no model {name!r}.", hint=advice)
+
+    def path(self, name: str) -> Path | None:
+        """Where the weights of that name are; None when they are not installed.
+
+        Raises:
+            InvalidInput: No model has that name.
+        """
+        model = self.known(name)
+        path = self.folder / model.file
+        try:
+            return path if path.stat().st_size == model.size_bytes else None
+        except OSError:
+            return None
+
+    def weights(self, name_or_path: str) -> Path:
+        """The weights that a setting names: a model of the catalogue, or any file.
+
+        Raises:
+            EngineMissing: They are not there; the hint is the command that brings them.
+        """
+        path = Path(name_or_path).expanduser()
+        if path.is_file():
+            return path
+        try:
+            installed = self.path(name_or_path)
+        except InvalidInput as exc:
+            raise EngineMissing(f"{name_or_path} is neither a model nor a file that is there.", hint=exc.hint) from exc
+        if installed is None:
+            hint = f"Run `voice-mcp models install {name_or_path}`."
+            raise EngineMissing(f"The model {name_or_path} is not installed.", hint=hint)
+        return installed
+
+    def remove(self, name: str) -> bool:
+        """Remove the weights of that name, and a part of them; returns whether there was anything.
+
+        Raises:
+            InvalidInput: No model has that name.
+            StorageError: They cannot be removed.
+        """
+        model = self.known(name)
+        refuse_link_out(self._root, self.folder)
+        found = False
+        with storage_errors(f"{model.file} could not be removed"):
+            for path in (self.folder / model.file, self._part(model)):
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                    found = True
+        return found
+
+    @contextmanager
+    def receive(self, model: Model) -> Iterator[Reception]:
+        """Take in the weights of ``model``; what has arrived when this is left too early is there for the next time.
+
+        Raises:
+            StorageError: There is no room, the folder cannot be written, or somebody else is installing.
+        """
+        make_folder(self._root, self.folder)
+        part = self._part(model)
+        with locked(self.folder, _LOCK_WAIT_S):
+            with storage_errors(f"{part.name} could not be written"):
+                fd = open_private(part, os.O_RDWR | os.O_CREAT)
+            try:
+                reception = Reception(model, part, fd)
+                self._check_room(model.size_bytes - reception.received_bytes)
+                yield reception
+            finally:
+                os.close(fd)
+
+    def _part(self, model: Model) -> Path:
+        return self.folder / f"{model.file}.part"
+
+    def _check_room(self, needed_bytes: int) -> None:
+        with storage_errors(f"The room in {self.folder} could not be seen"):
+            free_bytes = shutil.disk_usage(self.folder).free
+        if needed_bytes > free_bytes:
+            raise StorageError(
+                f"There is no room in {self.folder}: {needed_bytes / 1e6:.0f} MB are needed, "
+                f"{free_bytes / 1e6:.0f} MB are free.",
+                hint="Make room there, or set VOICEMODE_BASE_DIR.",
+            )
+
+
+class Reception:
+    """A file on its way in. It gets its name when it is whole and its checksum is right."""
+
+    def __init__(self, model: Model, part: Path, fd: int) -> None:
+        self._model = model
+        self._part = part
+        self._fd = fd
+        self._hash = hashlib.sha256()
+        self.received_bytes = 0
+        """What is there, of this time or of the last."""
+        with storage_errors(f"{part.name} could not be read"):
+            while block := os.read(fd, _READ_BYTES):
+                self._count(block)
+
+    def begin_anew(self) -> None:
+        """Forget what is there."""
+        with storage_errors(f"{self._part.name} could not be written"):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+        self.received_bytes = 0
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            StorageError: They could not be written.
+            DownloadFailed: There are more of them than the model has.
+        """
+        if self.received_bytes + len(block) > self._model.size_bytes:
+            self._discard()
+            raise DownloadFailed(f"What came is longer than {self._model.name}.", hint=WRONG_FILE)
+        with storage_errors(f"{self._part.name} could not be written"):
+            write_all(self._fd, block)
+        self._count(block)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
+        return self.received_bytes == self._model.size_bytes
+
+    def finish(self) -> Path:
+        """Check what came, and give it its name.
+
+        Raises:
+            DownloadFailed: It is not the file it should be; nothing of it is kept, unless it only is too short.
+            StorageError: It could not be completed.
+        """
+        if not self.is_whole:
+            raise DownloadFailed(
+                f"Only {self.received_bytes:,} of the {self._model.size_bytes:,} bytes of {self._model.name} came."
+            )
+        if self._hash.hexdigest() != self._model.sha256:
+            self._discard()
+            raise DownloadFailed(
+                f"What came is not {self._model.name}: its SHA-256 is {self._hash.hexdigest()}.", hint=WRONG_FILE
+            )
+        path = self._part.with_name(self._model.file)
+        with storage_errors(f"{path.name} could not be completed"):
+            os.fsync(self._fd)
+            os.replace(self._part, path)
+        return path
+
+    def _count(self, block: bytes) -> None:
+        self._hash.update(block)
+        self.received_bytes += len(block)
+
+    def _discard(self) -> None:
+        """A file that is open cannot be removed everywhere; an empty one costs nothing."""
+        self.begin_anew()
+
+
+WRONG_FILE = (
+    "Try again; if it happens again, the file at that address is another one: use `--from` with a copy you trust."
+)

@@ -1,0 +1,119 @@
+"""Words on this machine: Whisper's models, by whisper.cpp (docs/adr/0020).
+
+Nothing is ever fetched here; `voice-mcp models install` does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.stt._whisper_file import INSTALL_HINT, look_at
+from voice_mcp.types import RecognitionHints, Transcript
+
+if TYPE_CHECKING:
+    from voice_mcp.stt._whisper_library import WhisperModel
+
+_T = TypeVar("_T")
+_NAME = "whisper"
+
+
+class WhisperRecognizer:
+    """Listens with a model that is loaded once and kept. All work is done in one thread.
+
+    A cancelled transcription returns at once; its thread goes on to the end of the encoder's pass or of the word it is
+    at, which the next one waits for.
+
+    Args:
+        model: Its name, for transcripts.
+        find: Where its weights are; asked until they are loaded, so that they may come while a server runs. Raises
+            EngineMissing while they are not there.
+    """
+
+    def __init__(self, model: str, find: Callable[[], Path]) -> None:
+        self._model = model
+        self._find = find
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=_NAME)
+        self._loaded: WhisperModel | None = None
+        """Touched by the worker alone."""
+        self._stops: set[threading.Event] = set()
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return _NAME
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def is_remote(self) -> bool:
+        return False
+
+    async def prepare(self) -> None:
+        """Load the model ahead of need.
+
+        Raises:
+            EngineMissing: The library or the weights are not installed.
+            EngineError: The weights are damaged.
+        """
+        await self._run(self._load)
+
+    async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
+        if not frames:
+            return Transcript("", _NAME, self._model, hints.language)
+        stop = threading.Event()
+        self._stops.add(stop)
+        try:
+            return await self._run(lambda: self._transcribe(frames, hints, stop))
+        finally:
+            stop.set()
+            self._stops.discard(stop)
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._look)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        for stop in self._stops:
+            stop.set()
+        self._worker.submit(self._unload)
+        self._worker.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        if self._closed:
+            raise EngineError("The whisper recogniser has been closed.")
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    def _look(self) -> None:
+        if find_spec("_pywhispercpp") is None:
+            raise EngineMissing("pywhispercpp is not installed.", hint=INSTALL_HINT)
+        look_at(self._find())
+
+    # --- worker thread -----------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if self._loaded is None and not self._closed:
+            from voice_mcp.stt._whisper_library import WhisperModel  # numpy and the library
+
+            self._loaded = WhisperModel(self._find())
+
+    def _transcribe(self, frames: bytes, hints: RecognitionHints, stop: threading.Event) -> Transcript:
+        if not stop.is_set():
+            self._load()
+        if stop.is_set() or self._loaded is None:
+            raise EngineError("The transcription was stopped.")
+        text, language = self._loaded.transcribe(frames, hints.language, hints.prompt, stop.is_set)
+        return Transcript(text, _NAME, self._model, language)
+
+    def _unload(self) -> None:
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.close()
