@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 
 from voice_mcp import __version__
-from voice_mcp.app import check_save_format
+from voice_mcp.app import App, check_save_format
 from voice_mcp.cli.examine_sound import check_sound
 from voice_mcp.cli.examine_speech import check_speech
 from voice_mcp.cli.house import house
 from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.codecs.detect import choose_decoder
 from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter
-from voice_mcp.errors import CodecError, CodecMissing, SettingsError
+from voice_mcp.errors import CodecError, CodecMissing, ListeningUnavailable, SettingsError
 from voice_mcp.settings import LoadedSettings
 from voice_mcp.types import PcmFormat
 
@@ -42,11 +42,13 @@ async def examine(loaded: LoadedSettings) -> Report:
         sound, speech = await asyncio.gather(
             check_sound(app, files_work=folder.state is not State.BROKEN), check_speech(app)
         )
+        interruption = await asyncio.to_thread(_interruption, app)
     if not speech.works:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
-    return Report((_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks), problem)
+    checks = (_version(), *_settings(loaded), folder, *sound.checks, codecs, *speech.checks, *interruption)
+    return Report(checks, problem)
 
 
 def _version() -> Check:
@@ -103,6 +105,19 @@ def _codecs() -> Check:
     if missing:
         return Check("codecs", State.WARNING, f"{', '.join(missing)} cannot be used.", REINSTALL)
     return Check("codecs", State.OK, ", ".join(working))
+
+
+def _interruption(app: App) -> list[Check]:
+    """Whether the agent can be interrupted; nothing where that is not wanted."""
+    choice = app.settings.barge_in
+    if choice == "off":
+        return []
+    try:
+        app.barge_in()
+    except ListeningUnavailable as exc:
+        return [Check("interruption", State.WARNING, exc.message, exc.hint)]
+    detail = "wear headphones, or the agent interrupts itself" if choice == "headphones" else "on open loudspeakers"
+    return [Check("interruption", State.OK, detail)]
 
 
 REINSTALL = "Run `pip install --force-reinstall voice-mcp`."
