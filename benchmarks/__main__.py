@@ -13,7 +13,18 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-ALL = ("startup", "first_sound", "speaking", "codecs", "device", "install", "endpointing", "network", "long_utterance")
+ALL = (
+    "startup",
+    "first_sound",
+    "speaking",
+    "codecs",
+    "device",
+    "install",
+    "endpointing",
+    "echo",
+    "network",
+    "long_utterance",
+)
 QUICK = "--quick"
 HAVE_QUICK = ("network",)
 

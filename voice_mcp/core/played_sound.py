@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import median_high
 from typing import Protocol
 
+from voice_mcp.playback.passage import FrameConverter
 from voice_mcp.types import LISTENING_FORMAT, PcmFormat, PlaybackEvent, PlaybackEventType
 
 KEPT_S = 2.0
@@ -33,19 +34,6 @@ _FRAME_BYTES = LISTENING_FORMAT.frame_bytes
 _SILENT_BACKENDS = ("file",)
 
 _ANCHORS = (PlaybackEventType.STARTED, PlaybackEventType.POSITION, PlaybackEventType.RESUMED)
-
-
-class FrameConverter(Protocol):
-    """Frames of one shape in, frames of another out, in pieces of any size."""
-
-    def convert(self, frames: bytes) -> bytes:
-        """Take the next frames; return those that are now known."""
-        ...
-
-    def flush(self) -> bytes:
-        """No more will come; return what is left."""
-        ...
-
 
 MakeConverter = Callable[[PcmFormat, PcmFormat], FrameConverter]
 """Makes one: from which shape, to which."""
