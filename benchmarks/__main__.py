@@ -24,6 +24,7 @@ ALL = (
     "endpointing",
     "uploads",
     "listening",
+    "echo",
     "floor",
     "network",
     "long_utterance",

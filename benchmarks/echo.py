@@ -44,6 +44,8 @@ RELATIVE_DB = (-6.0, 0.0, 6.0)
 """How loud somebody is who interrupts, beside the echo."""
 HOP_FRAMES = 320
 SETTLED_S = 5.0
+SLIP_S = 0.012
+"""How much later a real device was, through PortAudio and PulseAudio, after its first words."""
 FALSE_BAR = 0.0
 MISSED_BAR = 5.0
 PRE_ROLL_S = 0.5
@@ -114,23 +116,40 @@ async def _false_interruptions() -> list[Figure]:
             counts[room.name] = counts.get(room.name, 0) + len(decisions)
             spoken_s += len(voice) / RATE_HZ
     where = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "none"
+    slips = 0
+    for room in ROOMS:
+        voice = await agent_says(VOICES[0], 10.0)
+        voice = np.concatenate([voice, np.zeros(2 * RATE_HZ), voice])
+        slips += len(listened(Scene(room, voice, LEVELS_DB[0], slip_s=SLIP_S)))
     detail = f"in {spoken_s / 60:.1f} minutes of the agent's voice: {where}"
     cpu = Figure("listening while the agent speaks: processor", 100 * cpu_s / spoken_s, "% of a core", CPU_BAR)
-    return [Figure("the agent interrupts itself", float(sum(counts.values())), "times", FALSE_BAR, detail), cpu]
+    return [
+        Figure("the agent interrupts itself", float(sum(counts.values())), "times", FALSE_BAR, detail),
+        Figure(
+            f"the same where the device is {1000 * SLIP_S:.0f} ms later after a pause",
+            float(slips),
+            "times",
+            detail=f"in {len(ROOMS)} rooms, {len(ROOMS) * 20 / 60:.1f} minutes",
+        ),
+        cpu,
+    ]
 
 
 async def _interruptions() -> list[Figure]:
     figures = []
     for relative_db in RELATIVE_DB:
-        tally = Tally()
+        tally, late_rooms = Tally(), []
         for number, room in enumerate(ROOMS):
             voice = await agent_says(VOICES[(number + 1) % len(VOICES)], TALKED_OVER_S)
             users = tuple(interruptions(phrases(), len(voice), relative_db, seed=f"{room.name} {relative_db}"))
+            before = len(tally.late_s)
             _judge(Scene(room, voice, LEVELS_DB[0], users), tally)
+            if quantile(tally.late_s[before:], 0.95) > LATE_BAR:
+                late_rooms.append(room.name)
         name = f"somebody at {relative_db:+.0f} dB beside the echo"
         late = quantile(tally.late_s, 0.95)
         begun = quantile(tally.begun_s, 0.95)
-        detail = f"p50 {median(tally.late_s):.2f} s"
+        detail = f"p50 {median(tally.late_s):.2f} s" + (f"; late in {', '.join(late_rooms)}" if late_rooms else "")
         figures += [
             Figure(f"{name}: not noticed", 100 - tally.share, "%", MISSED_BAR, f"{tally.missed} of {tally.all}"),
             Figure(f"{name}: first syllable to decision, p95", late, "s", LATE_BAR, detail),

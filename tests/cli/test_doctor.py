@@ -241,3 +241,24 @@ def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
     report = examined(tmp_path / "data", exit_code=0, VOICEMODE_TTS_SPED="2")
     assert check(report, "settings")["state"] == "warning"
     assert "VOICEMODE_TTS_SPEED" in check(report, "settings")["detail"]
+
+
+# --- interruption ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("choice", "detail"), [("headphones", "headphones"), ("on", "open loudspeakers")])
+def test_where_the_agent_can_be_interrupted_a_line_says_so(tmp_path: Path, choice: str, detail: str) -> None:
+    report = examined(tmp_path / "data", exit_code=0, VOICEMODE_BARGE_IN=choice)
+    assert check(report, "interruption")["state"] == "ok"
+    assert detail in check(report, "interruption")["detail"]
+
+
+def test_open_loudspeakers_without_echo_cancellation_are_a_warning_with_the_command_that_mends_it(
+    tmp_path: Path,
+) -> None:
+    done = voice_mcp_without("pywebrtc_audio", tmp_path / "data", "doctor", "--json", VOICEMODE_BARGE_IN="on")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = check(json.loads(done.stdout), "interruption")
+    assert found["state"] == "warning"
+    assert 'pip install "voice-mcp[aec]"' in found["hint"]
+    assert "VOICEMODE_BARGE_IN=headphones" in found["hint"]

@@ -13,8 +13,6 @@ from tests.support.noises import RATE_HZ, Dice, Sound
 from tests.support.rooms import Room, as_pcm, as_sound, level_db
 from voice_mcp.echo.webrtc import WebRtcCanceller
 
-pytestmark = pytest.mark.anyio
-
 SECONDS = 12.0
 ECHO_DB = -24.0
 SETTLED = slice(round(5.0 * RATE_HZ), round(11.0 * RATE_HZ))
@@ -42,6 +40,7 @@ def in_time(canceller: WebRtcCanceller, out: bytes) -> Sound:
     ],
     ids=lambda value: getattr(value, "name", None),
 )
+@pytest.mark.anyio
 async def test_the_agents_voice_is_taken_out(room: Room, least_db: float) -> None:
     voice = await agent_says("en-us", SECONDS)
     scene, canceller = Scene(room, voice, ECHO_DB), WebRtcCanceller()
@@ -49,6 +48,7 @@ async def test_the_agents_voice_is_taken_out(room: Room, least_db: float) -> Non
     assert level_db(scene.heard[SETTLED]) - level_db(out[SETTLED]) >= least_db
 
 
+@pytest.mark.anyio
 async def test_a_voice_half_as_loud_as_the_echo_is_kept_nearly_whole() -> None:
     voice = await agent_says("en-us", SECONDS)
     users = tuple(interruptions(phrases(), len(voice), -6.0, seed="kept"))
@@ -61,7 +61,7 @@ async def test_a_voice_half_as_loud_as_the_echo_is_kept_nearly_whole() -> None:
         assert share > 0.6
 
 
-async def test_where_nothing_is_played_nothing_is_taken_out() -> None:
+def test_where_nothing_is_played_nothing_is_taken_out() -> None:
     said = np.concatenate([np.zeros(1600), *phrases()[:4]]) * 0.05
     canceller = WebRtcCanceller()
     out = in_time(canceller, cancelled(canceller, as_pcm(said), bytes(2 * len(said))))
@@ -71,7 +71,7 @@ async def test_where_nothing_is_played_nothing_is_taken_out() -> None:
 
 
 @pytest.mark.parametrize("size_frames", [1, 37, 160, 512, 4_000])
-async def test_what_comes_out_has_the_length_of_what_went_in_however_it_is_cut(size_frames: int) -> None:
+def test_what_comes_out_has_the_length_of_what_went_in_however_it_is_cut(size_frames: int) -> None:
     dice = Dice("cut")
     heard, played = as_pcm(dice.noise(4_801) * 3_000), as_pcm(dice.noise(4_801) * 3_000)
     whole = WebRtcCanceller().cancel(heard, played)
@@ -84,7 +84,7 @@ async def test_what_comes_out_has_the_length_of_what_went_in_however_it_is_cut(s
     assert len(whole) == len(heard)
 
 
-async def test_full_scale_and_nothing_at_all_are_both_survived() -> None:
+def test_full_scale_and_nothing_at_all_are_both_survived() -> None:
     loud = as_pcm(np.where(np.arange(16_000) % 40 < 20, 32_767.0, -32_768.0))
     canceller = WebRtcCanceller()
     assert canceller.cancel(b"", b"") == b""
@@ -93,6 +93,7 @@ async def test_full_scale_and_nothing_at_all_are_both_survived() -> None:
     assert len(out) == 16_000
 
 
+@pytest.mark.anyio
 async def test_after_another_loudspeaker_took_over_the_echo_is_taken_out_again() -> None:
     voice = await agent_says("en-us", 24.0)
     half = len(voice) // 2
@@ -121,3 +122,15 @@ def test_numpy_is_loaded_only_when_a_canceller_is_made() -> None:
     code = "import sys, voice_mcp.echo.webrtc; print(sorted({'numpy', 'pywebrtc_audio'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("slip_s", [0.012, 0.004])
+async def test_a_device_that_is_later_after_a_pause_is_followed_at_once(slip_s: float) -> None:
+    words = await agent_says("en-us", 8.0)
+    voice = np.concatenate([words, np.zeros(2 * RATE_HZ), words])
+    scene = Scene(Room("room", "room"), voice, ECHO_DB, slip_s=slip_s)
+    canceller = WebRtcCanceller()
+    out = in_time(canceller, cancelled(canceller, as_pcm(scene.heard), as_pcm(voice)))
+    soon = slice(round(10.5 * RATE_HZ), round(12.0 * RATE_HZ))
+    assert level_db(scene.heard[soon]) - level_db(out[soon]) >= 15

@@ -583,6 +583,16 @@ async def test_pause_limit_s_is_how_long_a_message_can_be_paused(tmp_path: Path)
     assert result.structured_content["status"] == "interrupted"
 
 
+async def test_barge_in_is_whether_somebody_listens_while_the_agent_speaks(tmp_path: Path) -> None:
+    assert make_house(tmp_path).barge_in() is None
+    assert make_house(tmp_path, barge_in="headphones").barge_in() is not None
+    house = make_house(tmp_path, audio_output="null", barge_in="on")
+    assert house.barge_in() is not None
+    await said(house)
+    assert house.played is not None
+    assert any(house.played.read(house.clock.now() - 1.5, 24_000))
+
+
 def test_speech_server_token_is_asked_of_every_client(tmp_path: Path) -> None:
     def health(server: Running, **headers: str) -> int:
         told = eventually(lambda: re.search(r"127\.0\.0\.1:\d+", server.errors), 20)

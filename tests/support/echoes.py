@@ -64,12 +64,16 @@ class Scene:
     echo_db: float
     """How loud the microphone hears that."""
     users: tuple[Voice, ...] = ()
+    slip_s: float = 0.0
+    """From the middle on the loudspeaker is this much later than it says, after a second of silence."""
     _reports: list[PlaybackEvent] = field(default_factory=list)
 
     @cached_property
     def heard(self) -> Sound:
         """What the microphone hears, from the agent's first frame on."""
         loud = self.room.echo(self.voice)
+        middle, late = len(loud) // 2, round(self.slip_s * RATE_HZ)
+        loud = np.concatenate([loud[:middle], np.zeros(late), loud[middle:]])[: len(loud)]
         sound = loud * 10.0 ** ((self.echo_db - speech_level_db(loud)) / 20.0)
         sound += Dice(f"quiet {self.room.seed}").noise(len(sound)) * (_QUIET_RMS * 3**0.5)
         for user in self.users:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from voice_mcp import __version__
-from voice_mcp.app import check_save_format
+from voice_mcp.app import App, check_save_format
 from voice_mcp.cli.examine_listening import check_microphone
 from voice_mcp.cli.examine_network import check_offline
 from voice_mcp.cli.examine_recognisers import check_recognisers
@@ -19,7 +19,7 @@ from voice_mcp.cli.house import house
 from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.codecs.detect import choose_decoder
 from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter
-from voice_mcp.errors import CodecError, CodecMissing, SettingsError
+from voice_mcp.errors import CodecError, CodecMissing, ListeningUnavailable, SettingsError
 from voice_mcp.settings import LoadedSettings
 from voice_mcp.types import PcmFormat
 
@@ -48,13 +48,14 @@ async def examine(loaded: LoadedSettings) -> Report:
             check_microphone(settings),
             check_recognisers(app),
         )
+        interruption = await asyncio.to_thread(_interruption, app)
     if not speech.works:
         problem = "no engine can speak."
     elif not sound.works:
         problem = "sound can go nowhere, not even into a file."
     offline = await asyncio.to_thread(check_offline, wanted=settings.offline)
     speaking = (*sound.checks, codecs, *speech.checks)
-    checks = (_version(), *_settings(loaded), folder, *offline, *speaking, microphone, *recognisers)
+    checks = (_version(), *_settings(loaded), folder, *offline, *speaking, microphone, *recognisers, *interruption)
     return Report(checks, problem)
 
 
@@ -112,6 +113,19 @@ def _codecs() -> Check:
     if missing:
         return Check("codecs", State.WARNING, f"{', '.join(missing)} cannot be used.", REINSTALL)
     return Check("codecs", State.OK, ", ".join(working))
+
+
+def _interruption(app: App) -> list[Check]:
+    """Whether the agent can be interrupted; nothing where that is not wanted."""
+    choice = app.settings.barge_in
+    if choice == "off":
+        return []
+    try:
+        app.barge_in()
+    except ListeningUnavailable as exc:
+        return [Check("interruption", State.WARNING, exc.message, exc.hint)]
+    detail = "wear headphones, or the agent interrupts itself" if choice == "headphones" else "on open loudspeakers"
+    return [Check("interruption", State.OK, detail)]
 
 
 REINSTALL = "Run `pip install --force-reinstall voice-mcp`."

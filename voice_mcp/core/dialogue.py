@@ -54,6 +54,7 @@ class Dialogue:
         self._make_barge_in = make_barge_in
         self._ears: asyncio.Task[Ears] | None = None
         self._preparing: asyncio.Future[Any] | None = None
+        self._barge_in: BargeIn | None = None
         self._running: dict[str, Conversing] = {}
 
     @property
@@ -135,12 +136,14 @@ class Dialogue:
         return await asyncio.shield(self._ears)
 
     async def barge_in(self) -> BargeIn | None:
-        """Whoever listens while the agent speaks, for one message and its answer; None when nobody is to.
+        """Whoever listens while the agent speaks; None when nobody is to. The same each time: it gets to know the room.
 
         Raises:
             ListeningUnavailable: The agent would interrupt itself.
         """
-        return await asyncio.to_thread(self._make_barge_in) if self._microphone is not None else None
+        if self._barge_in is None and self._microphone is not None:
+            self._barge_in = await asyncio.to_thread(self._make_barge_in)
+        return self._barge_in
 
     def _prepare_ahead(self) -> None:
         """Load what listening takes while the message is being said, without opening the microphone."""

@@ -20,7 +20,7 @@ SETTLED_S = 3.0
 """How much of the agent's voice the canceller has to have heard before it knows the room."""
 SETTLED_DB = 12.0
 """What is weaker than what was heard by more than this is an echo, once the canceller knows the room."""
-LEARNING_DB = 6.0
+LEARNING_DB = 4.0
 """The same before."""
 ECHOES_S = 0.64
 """For how long what was heard is remembered."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_mcp.echo._alignment import Alignment
+
 HOP_FRAMES = 160
 """Frames it takes at a time: 10 ms at 16 kHz."""
 PARTITIONS = 32
@@ -57,8 +59,11 @@ class LinearFilter:
         if self._silent_hops > PARTITIONS:
             return heard  # nothing can be heard of what was played: nothing to subtract, nothing to learn
         self._take(played)
-        echo = np.fft.irfft((self._played * self._path).sum(axis=0))[HOP_FRAMES:]
-        left: Floats = heard - echo.astype(np.float32)
+        echo = self._expected()
+        if offset := self._alignment.offset(heard, echo):
+            self._move(offset)
+            echo = self._expected()
+        left: Floats = heard - echo
         self._learn(left)
         self._look_for_harm(heard, left)
         return left
@@ -68,6 +73,21 @@ class LinearFilter:
         self._doubt: Floats = self._doubt_at_first.copy()
         self._other: Floats = np.full(HOP_FRAMES + 1, 1e-2, np.float32)  # the power of everything that is not echo
         self._heard_power = self._left_power = 0.0
+        self._alignment = Alignment()
+
+    def _expected(self) -> Floats:
+        """The echo of what was played."""
+        return np.fft.irfft((self._played * self._path).sum(axis=0))[HOP_FRAMES:].astype(np.float32)
+
+    def _move(self, frames: int) -> None:
+        """The same echo comes so many frames later."""
+        response = np.fft.irfft(self._path, axis=1)[:, :HOP_FRAMES].ravel()
+        moved = np.zeros_like(response)
+        if frames > 0:
+            moved[frames:] = response[:-frames]
+        else:
+            moved[:frames] = response[-frames:]
+        self._path = np.fft.rfft(moved.reshape(PARTITIONS, -1), 2 * HOP_FRAMES, axis=1).astype(np.complex64)
 
     def _take(self, played: Floats) -> None:
         self._sound[:HOP_FRAMES] = self._sound[HOP_FRAMES:]
