@@ -64,3 +64,16 @@ def test_what_is_asked_for_beyond_the_end_is_what_there_is() -> None:
 
     assert tape.read(50, 400) == ramp(50, 50)
     assert tape.read(200) == b""
+
+
+def test_what_is_only_filled_in_is_told_from_what_was_heard() -> None:
+    tape = recorded([100])
+    tape.add(CapturedSound(bytes(100), OPENED_S + 100 / 16_000, lost="unplugged"))
+    tape.add(CapturedSound(ramp(150, 100), OPENED_S + 150 / 16_000))
+
+    assert list(tape.heard(0, 250)) == [ramp(0, 100), ramp(150, 100)]
+    assert list(tape.heard(20, 60)) == [ramp(20, 40)]
+    assert list(tape.heard(120, 140)) == []
+    assert list(tape.heard(140, 200)) == [ramp(150, 50)]
+    assert list(tape.heard(200, 250)) == [ramp(200, 50)]
+    assert tape.lost_s == 50 / 16_000

@@ -29,7 +29,10 @@ from tests.support.fixtures import require_pulse
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.onnx_file import BANDS, HOPS, write_network
 from tests.support.pulse import PulseCard
+from tests.support.spoken import said as said_by_the_user
+from tests.support.spoken import silence
 from tests.support.waiting import eventually, eventually_async
+from tests.support.wav import wav
 from voice_mcp.app import (
     App,
     build_cues,
@@ -48,7 +51,7 @@ from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoi
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.types import Transcript
+from voice_mcp.types import LISTENING_FORMAT, Transcript
 
 EAGERNESS: tuple[Literal["careful", "balanced", "quick"], ...] = ("careful", "balanced", "quick")
 
@@ -566,8 +569,8 @@ async def test_control_enabled_is_whether_there_is_a_door(tmp_path: Path, contro
         await client.call_tool("speak", {"message": "Hi."})
         if control_enabled:
             await eventually_async(lambda: house.door.is_open, 20)
-        assert (tmp_path / "run").exists() is control_enabled
         assert house.door.is_open is control_enabled
+        assert bool(list((tmp_path / "run").glob("*.sock"))) is control_enabled
 
 
 async def test_pause_limit_s_is_how_long_a_message_can_be_paused(tmp_path: Path) -> None:
@@ -665,6 +668,53 @@ async def test_stt_engine_chooses_who_is_asked(tmp_path: Path, speech_endpoint: 
         await heard(make_house(tmp_path, stt_engine="none", stt_base_urls=urls))
     with pytest.raises(SettingsError, match="VOICEMODE_STT_ENGINE=openai"):
         make_house(tmp_path, stt_engine="openai", stt_base_urls=("https://api.openai.com/v1",))
+
+
+async def test_default_listen_duration_is_the_longest_turn(tmp_path: Path) -> None:
+    result = await listened(tmp_path, said_by_the_user(), default_listen_duration=1)
+    assert (result["status"], result["listen_s"]) == ("answered", pytest.approx(1, abs=0.1))
+
+
+async def listened(base_dir: Path, sound: bytes, **given: Any) -> dict[str, Any]:
+    """What `converse` answers when the microphone hears that; the recogniser understands all of it."""
+    recording = base_dir / "heard.wav"
+    recording.write_bytes(wav(sound, LISTENING_FORMAT))
+    with SpeechEndpoint(hears="The port is eight thousand") as endpoint:
+        values: dict[str, Any] = {
+            "audio_input": "file",
+            "input_device": str(recording),
+            "audio_output": "null",
+            "stt_base_urls": (endpoint.base_url,),
+            **given,
+        }
+        async with Client(create_server(make_house(base_dir, **values))) as client:
+            with anyio.fail_after(40):
+                result = await client.call_tool("converse", {})
+    assert not result.is_error, result
+    structured: dict[str, Any] = result.structured_content
+    return structured
+
+
+async def test_silence_threshold_ms_is_the_silence_that_ends_a_turn(tmp_path: Path) -> None:
+    short = await listened(tmp_path, said_by_the_user(number=3), silence_threshold_ms=300)
+    long = await listened(tmp_path, said_by_the_user(number=3), silence_threshold_ms=3_000)
+    assert long["listen_s"] - short["listen_s"] > 2
+
+
+async def test_no_speech_timeout_s_is_how_long_somebody_is_waited_for(tmp_path: Path) -> None:
+    result = await listened(tmp_path, silence(0.1), no_speech_timeout_s=1.5)
+    assert (result["status"], result["listen_s"]) == ("no_speech", pytest.approx(1.5, abs=0.1))
+
+
+@pytest.mark.pulse
+@pytest.mark.parametrize("audio_feedback", [True, False])
+async def test_audio_feedback_plays_chimes(tmp_path: Path, audio_feedback: bool, monkeypatch: Any) -> None:
+    with PulseCard() as card:
+        for name, value in card.env.items():
+            monkeypatch.setenv(name, value)
+        given = {"audio_output": "sounddevice", "audio_feedback": audio_feedback, "no_speech_timeout_s": 1}
+        await listened(tmp_path, silence(0.1), **given)
+        assert any(card.captured()) is audio_feedback
 
 
 async def test_no_setting_is_without_a_test() -> None:

@@ -202,6 +202,8 @@ class Conversing:
             again = await self._take_turns(microphone, start, interruption)
             if microphone.condition.zeros_s >= DEAD_S and not self._answer.said:
                 self._answer.notes.append(DEAD_MICROPHONE)
+            if (gone_s := microphone.tape.lost_s) > 0:
+                self._answer.notes.append(f"The microphone was gone for {gone_s:.1f} s; what was said then is missing.")
         finally:
             await asyncio.shield(self._close_microphone())
         if again:
@@ -356,7 +358,9 @@ class Conversing:
     def _begin_to_open(self) -> asyncio.Task[OpenMicrophone]:
         if self._opening is None:
             clean = self._clean if self._barge_in is not None else None
-            self._opening = asyncio.create_task(self._dialogue.open_microphone(clean), name="microphone")
+            self._opening = asyncio.create_task(
+                self._dialogue.open_microphone(clean, self._tell_loss), name="microphone"
+            )
             self._opening.add_done_callback(self._tell_open)
         return self._opening
 
@@ -375,6 +379,9 @@ class Conversing:
     def _tell_open(self, opening: asyncio.Task[OpenMicrophone]) -> None:
         if not opening.cancelled() and opening.exception() is None:
             self._trail.event(EventType.RECORDING_START)
+
+    def _tell_loss(self, reason: str) -> None:
+        self._trail.event(EventType.DEVICE_LOST, {"message": reason})
 
     def _clean(self, sound: CapturedSound) -> CapturedSound:
         """What is worth keeping of what was heard; who interrupts is noticed on the way."""

@@ -151,18 +151,15 @@ class Dialogue:
             both = asyncio.gather(self.ears(), self._microphone.prepare(), return_exceptions=True)
             self._preparing = asyncio.ensure_future(both)  # whoever needs them is told what went wrong
 
-    async def open_microphone(self, clean: Clean | None) -> OpenMicrophone:
-        """Open the microphone.
-
-        Args:
-            clean: What everything goes through that it hears.
+    async def open_microphone(self, clean: Clean | None, on_loss: Callable[[str], None]) -> OpenMicrophone:
+        """Open the microphone; see ``OpenMicrophone``.
 
         Raises:
             MicrophoneUnavailable: There is none that can be opened.
         """
         if self._microphone is None:
             raise ListeningUnavailable("No microphone is to be used (VOICEMODE_AUDIO_INPUT=none).")
-        return await OpenMicrophone.begin(self._microphone, clean)
+        return await OpenMicrophone.begin(self._microphone, clean, on_loss)
 
     # --- records -----------------------------------------------------------------------------------------------
 

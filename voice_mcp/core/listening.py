@@ -156,6 +156,7 @@ class Listening:
         window_s = LISTENING_FORMAT.seconds(ears.detector.window_frames)
         self._endpointer = Endpointer(window_s, ears.pauses, rules)
         self._cursor = start
+        self._skipped = 0
         self._kept_from: int | None = None
         self._speech: list[_Stretch] = []
         self._recorder: Recorder | None = None
@@ -227,11 +228,15 @@ class Listening:
 
     async def _follow(self) -> None:
         while frames := await self._microphone.after(self._cursor):
+            begin = self._cursor
             self._cursor += LISTENING_FORMAT.frames(len(frames))
             for taker in (self._recorder, self._following):
                 if taker is not None:
                     taker.add(frames)
-            for probability in self._ears.detector.add(frames):
+            judged = b"".join(self._microphone.tape.heard(begin, self._cursor))
+            # While the microphone was gone nobody was silent.
+            self._skipped += LISTENING_FORMAT.frames(len(frames) - len(judged))
+            for probability in self._ears.detector.add(judged):
                 self._take(self._endpointer.add(probability))
 
     def _take(self, decision: Decision | None) -> None:
@@ -275,7 +280,7 @@ class Listening:
         self._recorder.add(self._microphone.tape.read(self._kept_from, self._cursor))
 
     def _frame(self, at_s: float) -> int:
-        return self._start + LISTENING_FORMAT.frames_in(at_s)
+        return self._start + self._skipped + LISTENING_FORMAT.frames_in(at_s)
 
     # --- guesses -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from voice_mcp.core.tape import Tape
 from voice_mcp.errors import VoiceError
@@ -25,25 +26,31 @@ class OpenMicrophone:
     Args:
         capture: The open microphone.
         clean: What everything goes through before it is on the tape.
+        on_loss: Told why, when the microphone was gone for a while and is back.
     """
 
-    def __init__(self, capture: Capture, clean: Clean | None = None) -> None:
+    def __init__(
+        self, capture: Capture, clean: Clean | None = None, on_loss: Callable[[str], None] | None = None
+    ) -> None:
         self.tape = Tape()
         self._capture = capture
         self._clean = clean
+        self._on_loss = on_loss
         self._more = asyncio.Condition()
-        self._ended = False
+        self._ended = self._is_lost = False
         self._problem: VoiceError | None = None
         self._reader = asyncio.create_task(self._read(), name="open-microphone")
 
     @classmethod
-    async def begin(cls, microphone: Microphone, clean: Clean | None = None) -> OpenMicrophone:
+    async def begin(
+        cls, microphone: Microphone, clean: Clean | None = None, on_loss: Callable[[str], None] | None = None
+    ) -> OpenMicrophone:
         """Open the microphone.
 
         Raises:
             MicrophoneUnavailable: There is none that can be opened.
         """
-        return cls(await microphone.open(), clean)
+        return cls(await microphone.open(), clean, on_loss)
 
     @property
     def condition(self) -> CaptureCondition:
@@ -79,7 +86,10 @@ class OpenMicrophone:
     async def _read(self) -> None:
         try:
             async for sound in self._capture:
-                self.tape.add(self._clean(sound) if self._clean is not None else sound)
+                if sound.lost and not self._is_lost and self._on_loss is not None:
+                    self._on_loss(sound.lost)
+                self._is_lost = bool(sound.lost)
+                self.tape.add(replace(self._clean(sound), lost=sound.lost) if self._clean is not None else sound)
                 async with self._more:
                     self._more.notify_all()
         except VoiceError as exc:

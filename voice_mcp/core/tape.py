@@ -9,6 +9,8 @@ moment before it too, for the first syllable comes before anybody can be sure th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from voice_mcp.types import LISTENING_FORMAT, CapturedSound
 
 LATELY_S = 0.5
@@ -25,6 +27,7 @@ class Tape:
         self._first = 0  # the number of the first frame that is still there
         self._origin_s: float | None = None
         self._mark: int | None = None
+        self._gaps: list[tuple[int, int]] = []
 
     @property
     def end(self) -> int:
@@ -35,7 +38,10 @@ class Tape:
         """Take what comes next."""
         if self._origin_s is None:
             self._origin_s = sound.at_s
+        begin = self.end
         self._sound += sound.frames
+        if sound.lost:
+            self._gaps.append((begin, self.end))
         self._forget()
 
     def frame_at(self, moment_s: float) -> int:
@@ -62,6 +68,23 @@ class Tape:
         size = LISTENING_FORMAT.frame_bytes
         stop = None if end is None else max(0, end - self._first) * size
         return bytes(self._sound[max(0, start - self._first) * size : stop])
+
+    def heard(self, start: int, end: int) -> Iterator[bytes]:
+        """The frames from ``start`` up to ``end`` that were really heard, without what is only filled in."""
+        at = start
+        for first, last in self._gaps:
+            if last <= at or first >= end:
+                continue
+            if at < first:
+                yield self.read(at, first)
+            at = last
+        if at < end:
+            yield self.read(at, end)
+
+    @property
+    def lost_s(self) -> float:
+        """Seconds that were filled in because the microphone was gone."""
+        return LISTENING_FORMAT.seconds(sum(last - first for first, last in self._gaps))
 
     def _forget(self) -> None:
         keep_from = self.end if self._mark is None else min(self._mark, self.end)

@@ -32,6 +32,7 @@ message and nothing is lost."""
 
 TYPED = "The answer was typed."
 STILL_SPEAKING = "The message is still being spoken."
+NOT_ASKED = "Others are still speaking, so the user was not asked yet."
 STILL_LISTENING = "The user is still being listened to."
 NOT_SAID = "The user had the word, so this message was not said."
 NOISY = "There was a voice, but no words could be made out."
@@ -219,19 +220,21 @@ class _Turn:
         text = self._session.questions.pending(self._call.conversation_id) or OPENING
         if _asking.asks_between_calls(self._ctx):
             return _asking.question(text, json.dumps({"spoken": spoken, "why": why.message}))
-        typed = await self._ask_now(text)
-        if typed is None:
-            return self._end("no_speech", None, spoken, why.message, "Nobody answered in time.")
-        return self._typed(typed, spoken, why.message)
+        return await self._ask_now(text, spoken, why.message)
 
-    async def _ask_now(self, text: str) -> ElicitResult | None:
+    async def _ask_now(self, text: str, spoken: SpeakResult | None, why: str) -> ToolResult:
         """Have the question answered, with nobody else talking into it."""
-        floor, limit_s = self._session.speaker.floor, self._time_left_s()
+        floor, limit_s, typed, is_asked = self._session.speaker.floor, self._time_left_s(), None, False
         try:
             async with asyncio.timeout(limit_s), floor.hold(self._call.conversation_id, lambda in_front: None):
-                return await _asking.ask_now(self._ctx, text, limit_s)
+                is_asked = True
+                typed = await _asking.ask_now(self._ctx, text, limit_s)
         except TimeoutError:
-            return None
+            if not is_asked:
+                return self._end("listening", None, spoken, NOT_ASKED)
+        if typed is None:
+            return self._end("no_speech", None, spoken, why, "Nobody answered in time.")
+        return self._typed(typed, spoken, why)
 
     def _typed(self, typed: ElicitResult, spoken: SpeakResult | None, why: str) -> ToolResult:
         self._session.questions.settle(self._call.conversation_id)
