@@ -24,6 +24,7 @@ ALL = (
     "endpointing",
     "uploads",
     "listening",
+    "round_trip",
     "echo",
     "floor",
     "network",

@@ -129,6 +129,7 @@ class App:
             self.speaker,
             self.archive,
             self.microphone,
+            self.transcriber,
             self._ears,
             self.barge_in,
             Signals(self.link, enabled=settings.audio_feedback and settings.audio_output != "file"),
@@ -157,8 +158,13 @@ class App:
 
     @property
     def audio_process_id(self) -> int | None:
-        """The audio process, while it runs."""
+        """The audio process that plays, while it runs."""
         return self.link.pid
+
+    @property
+    def microphone_process_id(self) -> int | None:
+        """The audio process that listens, while it runs."""
+        return self.microphone.pid if self.microphone is not None else None
 
     def barge_in(self) -> BargeIn | None:
         """Whoever listens while the agent speaks, for one microphone; None where nobody is to.

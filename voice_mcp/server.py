@@ -58,7 +58,12 @@ class House(Protocol):
 
     @property
     def audio_process_id(self) -> int | None:
-        """The audio process, while it runs."""
+        """The audio process that plays, while it runs."""
+        ...
+
+    @property
+    def microphone_process_id(self) -> int | None:
+        """The audio process that listens, while it runs."""
         ...
 
     async def aclose(self) -> None:
@@ -165,10 +170,8 @@ def _add_resources(server: MCPServer[House], house: House) -> None:
     @server.resource("voice://status", title="Status", mime_type="application/json")
     async def status() -> str:
         """Who can speak and listen, who rests and why, who speaks now and who waits, where records go."""
-        record = status_record(
-            session.speaker, session.transcriber, session.conversation_id, audio_process=house.audio_process_id
-        )
-        return _as_json(record)
+        processes = {"audio_process": house.audio_process_id, "microphone_process": house.microphone_process_id}
+        return _as_json(status_record(session, **processes))
 
     @server.resource("voice://privacy", title="Privacy", mime_type="application/json")
     async def privacy() -> str:

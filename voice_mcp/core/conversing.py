@@ -97,7 +97,11 @@ class Conversing:
         self._listens_since = dialogue.archive.clock.utc()
         self._barge_in: BargeIn | None = None
         self._decisions: asyncio.Queue[Interrupted | FalseAlarm] = asyncio.Queue()
+        self._since_s: float | None = None  # when the message was over
         self._is_saying = self._stopping = False
+        # Beside the message: nobody is to wait for it when the message is over.
+        self._checking = asyncio.create_task(dialogue.see_if_anybody_listens(), name="check")
+        self._checking.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._task = asyncio.create_task(self._converse(), name=f"conversing {conversation_id}")
         self._task.add_done_callback(_log_mistakes)
 
@@ -171,6 +175,7 @@ class Conversing:
                 raise
             return self._answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
         finally:
+            self._checking.cancel()
             await asyncio.shield(self._close_microphone())
 
     @property
@@ -181,7 +186,7 @@ class Conversing:
     async def _be_answered(self, interruption: Heard | None) -> Outcome:
         dialogue, status = self._dialogue, None
         if interruption is None:
-            await dialogue.see_if_anybody_listens()
+            await self._checking
         async with dialogue.speaker.floor.hold(self.conversation_id, self._say_waiting) as hold:
             while status is None:
                 status = await self._listen(interruption)
@@ -192,7 +197,8 @@ class Conversing:
 
     async def _listen(self, interruption: Heard | None) -> AnswerStatus | None:
         """Listen until there is an answer or there will be none; None when the message is to be said again."""
-        since_s, signals = self._now_s, self._dialogue.signals
+        signals = self._dialogue.signals
+        since_s, self._since_s = self._since_s or self._now_s, None
         microphone = await self._open()
         try:
             start = microphone.tape.frame_at(since_s + LATE_S) if interruption is None else microphone.tape.end
@@ -275,6 +281,7 @@ class Conversing:
             if interruption is None:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
+            self._since_s = self._now_s
             return interruption
         except asyncio.CancelledError:
             speech.stop()

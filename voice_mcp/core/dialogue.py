@@ -15,6 +15,7 @@ from voice_mcp.core.rehearing import FAILED, NO_SPEECH, UNDERSTOOD
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive, Trail
 from voice_mcp.errors import ListeningUnavailable
 from voice_mcp.protocols import Microphone
@@ -32,6 +33,7 @@ class Dialogue:
         speaker: Who speaks.
         archive: Where records go.
         microphone: Where answers come from; None when nobody is to be listened to.
+        transcriber: Who turns them into words.
         make_ears: Makes what listening takes. Called once, in a thread, for it loads libraries.
         make_barge_in: Makes what listens while the agent speaks, or None; in a thread likewise.
         signals: Plays chimes.
@@ -42,6 +44,7 @@ class Dialogue:
         speaker: Speaker,
         archive: Archive,
         microphone: Microphone | None,
+        transcriber: Transcriber,
         make_ears: Callable[[], Ears],
         make_barge_in: Callable[[], BargeIn | None],
         signals: Signals,
@@ -50,6 +53,7 @@ class Dialogue:
         self.archive = archive
         self.signals = signals
         self._microphone = microphone
+        self._transcriber = transcriber
         self._make_ears = make_ears
         self._make_barge_in = make_barge_in
         self._ears: asyncio.Task[Ears] | None = None
@@ -123,7 +127,7 @@ class Dialogue:
         """
         if self._microphone is None:
             raise ListeningUnavailable("No microphone is to be used (VOICEMODE_AUDIO_INPUT=none).")
-        await (await self.ears()).transcriber.see_if_anybody_listens()
+        await self._transcriber.see_if_anybody_listens()
 
     async def ears(self) -> Ears:
         """What listening takes, made at the first call, and again after one that failed.

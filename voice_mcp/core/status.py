@@ -6,8 +6,8 @@ from typing import Any
 
 from voice_mcp.core.failover import E, Roster
 from voice_mcp.core.pacing import SpeechRoster
-from voice_mcp.core.speaking import Speaker, Speech
-from voice_mcp.core.transcribing import Transcriber
+from voice_mcp.core.session import Session
+from voice_mcp.core.speaking import Speech
 from voice_mcp.errors import VoiceError
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.paths import DataRoot
@@ -32,17 +32,18 @@ async def voices_record(roster: SpeechRoster) -> dict[str, Any]:
     return {"engines": engines}
 
 
-def status_record(
-    speaker: Speaker, transcriber: Transcriber, conversation_id: str, *, audio_process: int | None
-) -> dict[str, Any]:
+def status_record(session: Session, *, audio_process: int | None, microphone_process: int | None) -> dict[str, Any]:
     """Who can speak and listen, who is resting and why, who speaks now and who waits, where records go."""
+    speaker, since = session.speaker, session.dialogue.listens_since
     return {
-        "conversation_id": conversation_id,
+        "conversation_id": session.conversation_id,
         "engines": _health(speaker.roster),
-        "recognizers": _health(transcriber.roster),
+        "recognizers": _health(session.transcriber.roster),
         "speaking": _named(speaker.current) if speaker.current is not None else None,
         "waiting": [_named(speech) for speech in speaker.queued],
+        "listening": {"since": since.isoformat()} if since is not None else None,
         "audio_process": audio_process,
+        "microphone_process": microphone_process,
         "records": str(speaker.archive.root.path),
         "keeps_audio": speaker.archive.keeps_audio,
     }
