@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
@@ -52,6 +53,7 @@ from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
 from voice_mcp.storage.journal import Journal
+from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
@@ -59,6 +61,8 @@ from voice_mcp.storage.retention import remove_old
 from voice_mcp.storage.roll import RunningAgents
 from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
+from voice_mcp.stt.sphinx import SphinxRecognizer
+from voice_mcp.stt.whisper import WhisperRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
@@ -401,6 +405,12 @@ def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:
             OpenAIRecognizer(endpoint, stall_s=settings.stream_stall_timeout, pack=_packer(is_local=endpoint.is_local))
             for endpoint in usable(listening_endpoints(settings), offline=settings.offline)
         ]
+    if settings.stt_engine in ("auto", "whisper"):
+        whisper = local_whisper(settings)
+        if settings.stt_engine == "whisper" or whisper.is_installed:
+            recognizers.append(whisper)
+    if settings.stt_engine == "sphinx":
+        recognizers.append(SphinxRecognizer())
     if not recognizers and settings.stt_engine not in ("auto", "none"):
         raise SettingsError(
             "VOICEMODE_STT_ENGINE=openai leaves nothing to listen with: no endpoint may be asked.",
@@ -408,6 +418,12 @@ def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:
             "VOICEMODE_STT_ENGINE=none.",
         )
     return recognizers
+
+
+def local_whisper(settings: Settings) -> WhisperRecognizer:
+    """Whisper on this machine, installed or not."""
+    models = Models(settings.base_dir)
+    return WhisperRecognizer(Path(settings.whisper_model).name, partial(models.weights, settings.whisper_model))
 
 
 def _packer(*, is_local: bool) -> PackAudio:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from voice_mcp.errors import DownloadFailed
+from voice_mcp.offline import is_this_machine
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
 """How long a server may send nothing."""
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _FOUND, _PART, _BEYOND = 200, 206, 416
 
 
@@ -42,7 +42,7 @@ def fetch(address: str, from_byte: int = 0) -> Iterator[Arrival]:
     """
     import httpx2  # 100 ms, which commands without a download do without
 
-    host = urlsplit(address).hostname or address
+    host = _host(address)
     headers = {"User-Agent": "voice-mcp", "Accept-Encoding": "identity"}
     if from_byte:
         headers["Range"] = f"bytes={from_byte}-"
@@ -50,7 +50,7 @@ def fetch(address: str, from_byte: int = 0) -> Iterator[Arrival]:
     try:
         with (
             # A proxy from the environment must not come between us and our own machine.
-            httpx2.Client(follow_redirects=True, timeout=timeout, trust_env=not is_this_machine(address)) as client,
+            httpx2.Client(follow_redirects=True, timeout=timeout, trust_env=not is_local(address)) as client,
             client.stream("GET", address, headers=headers) as response,
         ):
             begins = _begins(response.status_code, response.headers.get("Content-Range", ""), from_byte)
@@ -63,9 +63,16 @@ def fetch(address: str, from_byte: int = 0) -> Iterator[Arrival]:
         raise DownloadFailed(f"{host} cannot be read from: {str(exc) or type(exc).__name__}.") from exc
 
 
-def is_this_machine(address: str) -> bool:
-    """Whether an address leads nowhere else."""
-    return urlsplit(address).hostname in _LOOPBACK
+def is_local(address: str) -> bool:
+    """Whether an address leads nowhere but to this machine."""
+    return is_this_machine(_host(address))
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or address
+    except ValueError as exc:  # brackets that do not match
+        raise DownloadFailed(f"{address} is no address.", hint="Correct what follows `--from`.") from exc
 
 
 def _begins(status: int, content_range: str, from_byte: int) -> int | None:

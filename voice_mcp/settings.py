@@ -160,8 +160,10 @@ class Recognition(BaseModel):
         description="The language that is spoken (en, de); empty or auto lets the engine find out. "
         "Also VOICEMODE_WHISPER_LANGUAGE.",
     )
-    stt_engine: Literal["auto", "openai", "none"] = Field(
-        "auto", description="auto: whatever can be asked; openai: the endpoints alone; none: nobody listens."
+    stt_engine: Literal["auto", "openai", "whisper", "sphinx", "none"] = Field(
+        "auto",
+        description="auto: the endpoints, then an installed Whisper; openai: the endpoints alone; whisper: on this "
+        "machine; sphinx: a few English words on this machine; none: nobody listens.",
     )
 
     @field_validator("stt_language")
@@ -173,6 +175,14 @@ class Recognition(BaseModel):
         if not re.fullmatch("[a-z]{2,3}", code):
             raise ValueError(f"{value!r} is neither auto nor the code of a language, as en or de")
         return code
+
+
+class LocalRecognition(BaseModel):
+    """Recognisers on this machine."""
+
+    whisper_model: str = Field(
+        "base", description="What Whisper listens with: a model from `voice-mcp models list`, or a file."
+    )
 
 
 class Streaming(BaseModel):
@@ -362,6 +372,7 @@ class Settings(
     SharedRoom,
     Microphones,
     Recognition,
+    LocalRecognition,
     Listening,
     TurnTaking,
     Interruption,

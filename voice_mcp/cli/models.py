@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from voice_mcp.cli.fetching import Watcher, bring, is_address
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import AsJson, print_json, print_table, standard_error, visible, warn
-from voice_mcp.download import is_this_machine
+from voice_mcp.download import is_local
 from voice_mcp.errors import InvalidInput
 from voice_mcp.settings import Settings
 from voice_mcp.storage.model_catalogue import CATALOGUE, Model
@@ -86,7 +86,7 @@ def _install(settings: Settings, store: Models, name: str, source: str | None) -
         typer.echo(f"{name} is installed: {visible(installed)}")
         return
     wanted = source or model.address
-    if settings.offline and is_address(wanted) and not is_this_machine(wanted):
+    if settings.offline and is_address(wanted) and not is_local(wanted):
         raise InvalidInput(
             "Nothing is fetched while VOICEMODE_OFFLINE is set.", hint="Unset it, or give a file with `--from PATH`."
         )

@@ -67,7 +67,7 @@ CATALOGUE = (
     ),
     Model(
         "smart-turn",
-        "smart-turn-v3.2-cpu.onnx",
+        "smart-turn.onnx",
         8_679_182,
         "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
         "BSD-2-Clause (Daily, Smart Turn)",

@@ -179,11 +179,10 @@ class Reception:
             raise DownloadFailed(
                 f"Only {self.received_bytes:,} of the {self._model.size_bytes:,} bytes of {self._model.name} came."
             )
-        if self._hash.hexdigest() != self._model.sha256:
+        digest = self._hash.hexdigest()
+        if digest != self._model.sha256:
             self._discard()
-            raise DownloadFailed(
-                f"What came is not {self._model.name}: its SHA-256 is {self._hash.hexdigest()}.", hint=WRONG_FILE
-            )
+            raise DownloadFailed(f"What came is not {self._model.name}: its SHA-256 is {digest}.", hint=WRONG_FILE)
         path = self._part.with_name(self._model.file)
         with storage_errors(f"{path.name} could not be completed"):
             os.fsync(self._fd)

@@ -24,7 +24,7 @@ _FIRST_MULTILINGUAL = 51_865
 """Models with as many tokens know other languages than English."""
 _MOST_TOKENS, _MOST_LAYERS, _LONGEST_TOKEN_BYTES = 200_000, 256, 1 << 12
 _BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)}
-"""For each type of tensor: how many values are one block, and its size in bytes. f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0."""
+"""For each type of tensor how many values are one block, and its bytes: f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,10 @@ class SphinxRecognizer:
     def is_remote(self) -> bool:
         return False
 
+    @property
+    def leaves_machine(self) -> bool:
+        return False
+
     async def prepare(self) -> None:
         """Load everything ahead of need.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _NAME = "whisper"
+_LIBRARY = "_pywhispercpp"
 
 
 class WhisperRecognizer:
@@ -43,6 +44,7 @@ class WhisperRecognizer:
         self._loaded: WhisperModel | None = None
         """Touched by the worker alone."""
         self._stops: set[threading.Event] = set()
+        self._transcribing = False
         self._closed = False
 
     @property
@@ -55,6 +57,10 @@ class WhisperRecognizer:
 
     @property
     def is_remote(self) -> bool:
+        return False
+
+    @property
+    def leaves_machine(self) -> bool:
         return False
 
     async def prepare(self) -> None:
@@ -77,10 +83,29 @@ class WhisperRecognizer:
             stop.set()
             self._stops.discard(stop)
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether library and weights are there; whether they are any good is not looked at."""
+        try:
+            self._find()
+        except EngineMissing:
+            return False
+        return _has_library()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the library is at work on what somebody said."""
+        return self._transcribing
+
     async def check(self) -> None:
+        """Begins to load the model, too: whoever asks is about to listen."""
         await asyncio.to_thread(self._look)
+        if not self._closed:
+            self._worker.submit(self._load)
 
     async def aclose(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         for stop in self._stops:
             stop.set()
@@ -93,7 +118,7 @@ class WhisperRecognizer:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
     def _look(self) -> None:
-        if find_spec("_pywhispercpp") is None:
+        if not _has_library():
             raise EngineMissing("pywhispercpp is not installed.", hint=INSTALL_HINT)
         look_at(self._find())
 
@@ -110,10 +135,21 @@ class WhisperRecognizer:
             self._load()
         if stop.is_set() or self._loaded is None:
             raise EngineError("The transcription was stopped.")
-        text, language = self._loaded.transcribe(frames, hints.language, hints.prompt, stop.is_set)
+        self._transcribing = True
+        try:
+            text, language = self._loaded.transcribe(frames, hints.language, hints.prompt, stop.is_set)
+        finally:
+            self._transcribing = False
         return Transcript(text, _NAME, self._model, language)
 
     def _unload(self) -> None:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             loaded.close()
+
+
+def _has_library() -> bool:
+    try:
+        return find_spec(_LIBRARY) is not None
+    except ValueError:  # it was put out of reach
+        return False

@@ -1,0 +1,168 @@
+"""`voice-mcp models`: what can be installed, how it gets here, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.cli.command import voice_mcp
+from tests.storage.test_models import CONTENT, entry
+from tests.support.file_server import FileServer
+from tests.support.ports import LOOPBACK, refusing_port
+from voice_mcp.cli.models import models
+from voice_mcp.errors import DownloadFailed, InvalidInput, VoiceError
+from voice_mcp.storage.model_catalogue import CATALOGUE
+from voice_mcp.storage.models import Models
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with FileServer(CONTENT) as server:
+        yield server
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOICEMODE_BASE_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def run(*arguments: str) -> Result:
+    """The command, for a catalogue of one small file."""
+    return CliRunner().invoke(models((entry(),)), arguments)
+
+
+def failure(*arguments: str) -> VoiceError:
+    error = run(*arguments).exception
+    assert isinstance(error, VoiceError), error
+    return error
+
+
+def installed(root: Path) -> Path | None:
+    return Models(root, (entry(),)).path("small-one")
+
+
+# --- a small file, from a real server ----------------------------------------------------------------------------
+
+
+def test_a_model_is_fetched_checked_and_kept_and_its_licence_is_told(root: Path, server: FileServer) -> None:
+    done = run("install", "small-one", "--from", server.address)
+    assert done.exit_code == 0, done.output
+    assert "Licence: MIT (nobody)." in done.output
+    path = installed(root)
+    assert path is not None
+    assert path.read_bytes() == CONTENT
+    assert str(path) in done.output
+
+
+def test_what_is_installed_is_not_fetched_again(root: Path, server: FileServer) -> None:
+    run("install", "small-one", "--from", server.address)
+    assert run("install", "small-one", "--from", server.address).exit_code == 0
+    assert len(server.ranges) == 1
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(root: Path, server: FileServer) -> None:
+    server.breaks.extend([4000, 4000])
+    assert run("install", "small-one", "--from", server.address).exit_code == 0
+    assert server.ranges == [None, "bytes=4000-", "bytes=8000-"]
+    assert installed(root) is not None
+
+
+def test_a_download_that_breaks_off_begins_anew_where_the_server_cannot_go_on(root: Path) -> None:
+    with FileServer(CONTENT, resumes=False) as server:
+        server.breaks.append(4000)
+        assert run("install", "small-one", "--from", server.address).exit_code == 0
+    assert installed(root) is not None
+
+
+def test_a_download_that_brings_nothing_more_is_given_up_and_goes_on_the_next_time(
+    root: Path, server: FileServer
+) -> None:
+    server.breaks.extend([4000, 0])
+    assert isinstance(failure("install", "small-one", "--from", server.address), DownloadFailed)
+    assert installed(root) is None
+    assert run("install", "small-one", "--from", server.address).exit_code == 0
+    assert server.ranges[-1] == "bytes=4000-"
+
+
+def test_a_file_that_is_not_the_right_one_is_refused(root: Path, server: FileServer) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    error = failure("install", "small-one", "--from", server.address)
+    assert "SHA-256" in error.message
+    assert installed(root) is None
+
+
+def test_nobody_at_the_address_is_told(root: Path) -> None:
+    with refusing_port() as port:
+        error = failure("install", "small-one", "--from", f"http://{LOOPBACK}:{port}/x")
+    assert (type(error), "cannot be read from" in error.message) == (DownloadFailed, True)
+
+
+# --- a file on this machine --------------------------------------------------------------------------------------
+
+
+def test_a_file_is_taken_too_also_offline(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEMODE_WHISPER_MODEL", "small-one")
+    (tmp_path / "copy.bin").write_bytes(CONTENT)
+    assert run("install", "small-one", "--from", str(tmp_path / "copy.bin")).exit_code == 0
+    assert installed(root) is not None
+
+
+def test_a_file_that_is_not_there_is_told(root: Path, tmp_path: Path) -> None:
+    assert "cannot be read" in failure("install", "small-one", "--from", str(tmp_path / "nothing")).message
+
+
+def test_an_unknown_name_is_told_with_the_nearest(root: Path) -> None:
+    error = failure("install", "smallone")
+    assert (type(error), error.hint) == (InvalidInput, "Did you mean small-one?")
+
+
+def test_a_model_is_removed(root: Path, server: FileServer) -> None:
+    run("install", "small-one", "--from", server.address)
+    assert "is removed" in run("remove", "small-one").output
+    assert installed(root) is None
+    assert run("remove", "small-one").exit_code == 0
+
+
+# --- the real command and the real catalogue ---------------------------------------------------------------------
+
+
+def test_every_model_is_listed_with_its_licence_and_whether_it_is_there(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "models", "list")
+    heading, *lines = done.stdout.splitlines()
+    assert heading.split() == ["MODEL", "SIZE", "INSTALLED", "LICENCE", "FOR"]
+    assert [line.split()[0] for line in lines] == [model.name for model in CATALOGUE]
+    assert all(" no " in line and ("MIT" in line or "BSD" in line) for line in lines)
+
+
+def test_the_list_as_json_has_addresses_and_checksums(tmp_path: Path) -> None:
+    listed = json.loads(voice_mcp(tmp_path / "data", "models", "list", "--json").stdout)
+    assert [(entry["address"], entry["sha256"], entry["path"]) for entry in listed] == [
+        (model.address, model.sha256, None) for model in CATALOGUE
+    ]
+
+
+def test_nothing_is_fetched_offline(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "models", "install", "tiny", VOICEMODE_OFFLINE="true")
+    assert done.returncode == 1
+    assert "VOICEMODE_OFFLINE" in done.stderr
+    assert "--from PATH" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_mirror_is_checked_against_the_same_checksum(tmp_path: Path) -> None:
+    with FileServer(b"not a model") as server:
+        done = voice_mcp(tmp_path / "data", "models", "install", "tiny", "--from", server.address)
+    assert done.returncode == 1
+    assert "Only 11 of the 77,691,713 bytes of tiny came." in done.stderr
+
+
+def test_an_unknown_name_ends_with_one_line_and_no_traceback(tmp_path: Path) -> None:
+    done = voice_mcp(tmp_path / "data", "models", "install", "tinny")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "Did you mean tiny?" in done.stderr
