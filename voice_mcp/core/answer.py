@@ -60,8 +60,7 @@ class Answer:
         self.listen_s += heard.listen_s
         if not heard.is_silence:
             self._last = heard
-        if heard.recording_problem is not None:
-            self.notes.append(heard.recording_problem)
+        self.notes += [remark for remark in heard.remarks if remark not in self.notes]
         if heard.transcript is not None and heard.transcript.note:
             self.notes.append(heard.transcript.note)
 

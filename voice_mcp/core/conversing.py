@@ -47,11 +47,8 @@ LATE_S = 0.15
 """What is heard this soon after the agent's last word is mostly its echo; the pre-roll has it all the same."""
 SPEECH_COMES_S = 1.0
 """Whoever interrupts speaks already: if no voice is found within this time, there was none."""
-DEAD_S = 1.0
-"""A microphone that gave nothing but zeros for so long is muted, or may not be used."""
 MOST_NOISES = 2
 """So often a voice without a word is listened to once more; then the place is too noisy."""
-DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
 
 Say = Callable[[str, ProgressListener, Hold], Awaitable[Speech]]
 """Begins to say a message, while the floor is held."""
@@ -206,8 +203,6 @@ class Conversing:
             if interruption is None:
                 await signals.play(Chime.LISTENING)
             again = await self._take_turns(microphone, start, interruption)
-            if microphone.condition.zeros_s >= DEAD_S and not self._answer.said:
-                self._answer.notes.append(DEAD_MICROPHONE)
             if (gone_s := microphone.tape.lost_s) > 0:
                 self._answer.notes.append(f"The microphone was gone for {gone_s:.1f} s; what was said then is missing.")
         finally:

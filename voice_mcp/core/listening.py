@@ -43,6 +43,12 @@ logger = logging.getLogger(__name__)
 AFTER_SPEECH_S = 0.3
 """What is transcribed of the silence after the last word: its end is soft."""
 NEVER_S = 86_400.0
+DEAD_S = 1.0
+"""A microphone that gave nothing but zeros for so long is muted, or may not be used."""
+DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
+CLIPPED_SHARE = 0.02
+"""Of the samples of a second: more than this at full scale is heard as distortion."""
+CLIPPED = "The microphone is overdriven: lower its level, or move away from it."
 
 Tell = Callable[[str], None]
 """Told in a few words what is going on; returns at once."""
@@ -92,7 +98,8 @@ class Heard:
     audio_path: Path | None = None
     problem: VoiceError | None = None
     """Why nobody could understand."""
-    recording_problem: str | None = None
+    remarks: tuple[str, ...] = ()
+    """What the user should know of the microphone, and of the recording."""
 
     @property
     def is_silence(self) -> bool:
@@ -163,6 +170,7 @@ class Listening:
         self._following: Following | None = None
         self._guess: asyncio.Task[Transcript] | None = None
         self._judge: asyncio.Task[None] | None = None
+        self._remarks: list[str] = []
         self._finished = asyncio.Event()
         self._stopped = False
         microphone.tape.mark(start)
@@ -228,6 +236,7 @@ class Listening:
 
     async def _follow(self) -> None:
         while frames := await self._microphone.after(self._cursor):
+            self._look_after_the_microphone()
             begin = self._cursor
             self._cursor += LISTENING_FORMAT.frames(len(frames))
             for taker in (self._recorder, self._following):
@@ -238,6 +247,19 @@ class Listening:
             self._skipped += LISTENING_FORMAT.frames(len(frames) - len(judged))
             for probability in self._ears.detector.add(judged):
                 self._take(self._endpointer.add(probability))
+
+    def _look_after_the_microphone(self) -> None:
+        """Say at once what keeps the user from being heard; each thing is said once."""
+        condition = self._microphone.condition
+        if condition.zeros_s >= DEAD_S and not self.has_speech:
+            self._remark(DEAD_MICROPHONE)
+        elif condition.clipped_share >= CLIPPED_SHARE and self.has_speech:
+            self._remark(CLIPPED)
+
+    def _remark(self, text: str) -> None:
+        if text not in self._remarks:
+            self._remarks.append(text)
+            self._tell(text)
 
     def _take(self, decision: Decision | None) -> None:
         if self._endpointer.is_over:
@@ -360,7 +382,7 @@ class Listening:
         """What was said, on record and in words."""
         listen_s = LISTENING_FORMAT.seconds(self._cursor - self._start)
         if self._kept_from is None:
-            return Heard(listen_s=listen_s)
+            return Heard(listen_s=listen_s, remarks=tuple(self._remarks))
         delay_ms = (self._archive.clock.now() - self._microphone.tape.moment(self._end)) * 1000
         transcript: Transcript | None = None
         if not self._stopped:
@@ -368,7 +390,7 @@ class Listening:
                 transcript = await (self._guess or self._transcribe())
             except VoiceError as exc:
                 problem = exc
-        path, trouble = await self._keep(failed=problem is not None)
+        path = await self._keep(failed=problem is not None)
         return Heard(
             transcript=transcript,
             cue=self._ears.cues.of(transcript.text, transcript.language) if transcript is not None else None,
@@ -379,16 +401,17 @@ class Listening:
             end_of_turn_ms=round(delay_ms, 1),
             audio_path=path,
             problem=problem,
-            recording_problem=trouble,
+            remarks=tuple(self._remarks),
         )
 
-    async def _keep(self, *, failed: bool) -> tuple[Path | None, str | None]:
+    async def _keep(self, *, failed: bool) -> Path | None:
         """Complete the recording. Words that nobody has understood are kept in any case: they are nowhere else."""
         if self._recorder is None and failed:
             self._record()
         if self._recorder is None:
-            return None, None
+            return None
         try:
-            return await self._recorder.close(), None
+            return await self._recorder.close()
         except StorageError as exc:
-            return None, exc.message
+            self._remarks.append(exc.message)
+            return None
