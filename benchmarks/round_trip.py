@@ -66,4 +66,4 @@ async def _heard(server: StdioServer, text: str) -> bytes:
 
 async def _listen(capture: Capture, frames: list[bytes]) -> None:
     async for sound in capture:
-        frames.append(sound.frames)
+        frames += [sound.frames]
