@@ -54,6 +54,7 @@ class Dialogue:
         self._make_barge_in = make_barge_in
         self._ears: asyncio.Task[Ears] | None = None
         self._running: dict[str, Conversing] = {}
+        self._alive: list[Conversing] = []  # those too that nobody waits for any more: their calls were cancelled
 
     @property
     def running(self) -> tuple[Conversing, ...]:
@@ -73,6 +74,7 @@ class Dialogue:
         """Begin with a message, if there is one, and its answer; see ``Conversing``."""
         conversing = Conversing(self, conversation_id, wishes, relay, message=message, speech=speech, say=say)
         self._running[conversation_id] = conversing
+        self._alive = [each for each in self._alive if not each.is_over] + [conversing]
         return conversing
 
     def pending(self, conversation_id: str) -> Conversing | None:
@@ -84,13 +86,19 @@ class Dialogue:
         if self._running.get(conversing.conversation_id) is conversing:
             del self._running[conversing.conversation_id]
 
-    async def aclose(self, timeout_s: float) -> None:
-        """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest."""
-        for conversing in self.running:
+    async def aclose(self, timeout_s: float) -> bool:
+        """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest.
+
+        Returns:
+            Whether they are.
+        """
+        for conversing in self._alive:
             conversing.stop()
-        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.running]
-        if endings:
-            await asyncio.wait(endings, timeout=timeout_s)
+        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self._alive]
+        if not endings:
+            return True
+        _, late = await asyncio.wait(endings, timeout=timeout_s)
+        return not late
 
     # --- what a key can do: ``protocols.Ears`` -----------------------------------------------------------------
 

@@ -46,6 +46,17 @@ async def guarded(
     """
     arrived_s = session.clock.now()
     session.warm_up()
+    with session.calls.one():
+        return await _on_record(session, tool_name, conversation_id, body, arrived_s)
+
+
+async def _on_record(
+    session: Session,
+    tool_name: str,
+    conversation_id: str | None,
+    body: Callable[[Call], Awaitable[ToolResult]],
+    arrived_s: float,
+) -> ToolResult:
     problem: VoiceError | None = None
     try:
         conversation_id = session.conversation_id if conversation_id is None else check_conversation_id(conversation_id)
