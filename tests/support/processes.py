@@ -39,7 +39,8 @@ async def asleep(pids: Iterable[int], seconds: float) -> AsyncIterator[None]:
             await asyncio.wait_for(asyncio.Event().wait(), seconds)
     finally:
         for pid in sleepers:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it was given up meanwhile
+                os.kill(pid, signal.SIGCONT)
     yield
 
 

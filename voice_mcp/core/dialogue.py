@@ -61,6 +61,11 @@ class Dialogue:
         """What is under way, or waits to be fetched."""
         return tuple(self._running.values())
 
+    @property
+    def unfinished(self) -> tuple[Conversing, ...]:
+        """What has not ended, also where nobody waits for it any more."""
+        return tuple(each for each in self._alive if not each.is_over)
+
     def start(
         self,
         conversation_id: str,
@@ -74,7 +79,7 @@ class Dialogue:
         """Begin with a message, if there is one, and its answer; see ``Conversing``."""
         conversing = Conversing(self, conversation_id, wishes, relay, message=message, speech=speech, say=say)
         self._running[conversation_id] = conversing
-        self._alive = [each for each in self._alive if not each.is_over] + [conversing]
+        self._alive = [*self.unfinished, conversing]
         return conversing
 
     def pending(self, conversation_id: str) -> Conversing | None:
@@ -92,9 +97,9 @@ class Dialogue:
         Returns:
             Whether they are.
         """
-        for conversing in self._alive:
+        for conversing in self.unfinished:
             conversing.stop()
-        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self._alive]
+        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.unfinished]
         if not endings:
             return True
         _, late = await asyncio.wait(endings, timeout=timeout_s)
