@@ -199,13 +199,19 @@ class App:
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
-        endings = [self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S)]
+        endings = [self.link.aclose(), self._close_journal()]
         endings += [each.aclose() for each in (self.microphone, self._ducking) if each is not None]
         await asyncio.gather(*endings)
         for engine in self.engines:
             await engine.aclose()
         for recognizer in self.transcriber.roster.engines:
             await recognizer.aclose()
+
+    async def _close_journal(self) -> None:
+        try:
+            await asyncio.to_thread(self.journal.close, JOURNAL_S)
+        except (RuntimeError, MemoryError):  # there is no memory for another thread: then this one waits
+            self.journal.close(JOURNAL_S)
 
     async def _end_calls(self) -> None:
         """Nobody speaks, listens or waits any more, and the records of all calls are complete; bounded."""

@@ -36,7 +36,7 @@ class SystemClock:
     """The machine's clock.
 
     The calendar is advanced by the counter, so it never runs backwards, whoever sets the machine's back. Where that one
-    is ahead it is followed: somebody has set it, or the machine was asleep, which the counter does not count everywhere.
+    is ahead it is followed: somebody has set it, or the machine slept, which the counter does not count everywhere.
 
     Thread: any.
 

@@ -1,4 +1,4 @@
-"""A server process that listens: to a WAV file, with a transcription server on this machine. No sound card is needed."""
+"""A server process that listens to a WAV file, with a transcription server on this machine: no sound card is needed."""
 
 from __future__ import annotations
 

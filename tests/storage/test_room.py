@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -169,10 +170,10 @@ async def test_the_order_of_arrival_does_not_depend_on_what_the_calendar_is_set_
     first_claim, second_claim = (Claim(name, Urgency.NORMAL, count.now()) for name in ("first", "second"))
     speaking = Claim("speaking", Urgency.NORMAL, count.now() - 1)
     # The process that came first believes that it is tomorrow, the second one that it is yesterday.
-    rooms = [
-        FolderRoom(DataRoot(tmp_path), "card", SystemClock(machine_utc=lambda at=at: datetime.now(UTC) + at))
-        for at in (day, -day)
-    ]
+    tomorrow, yesterday = (
+        SystemClock(machine_utc=partial(lambda at: datetime.now(UTC) + at, at)) for at in (day, -day)
+    )
+    rooms = [FolderRoom(DataRoot(tmp_path), "card", clock) for clock in (tomorrow, yesterday)]
     holder = FolderRoom(DataRoot(tmp_path), "card", count)
     assert (await holder.advance([speaking])).granted == speaking
     assert (await rooms[1].advance([second_claim])).in_front == {second_claim: 1}

@@ -1,4 +1,4 @@
-"""Processes as the system shows them (Linux: /proc): who belongs to whom, and all of them standing still for a while."""
+"""Processes as the system shows them (Linux: /proc): who belongs to whom, and how they stand still for a while."""
 
 from __future__ import annotations
 

@@ -126,9 +126,7 @@ class StdioServer:
     async def told(self, message: str) -> None:
         """Wait until progress says ``message``."""
         await self.line_where(
-            lambda line: (
-                line.get("method") == "notifications/progress" and line["params"].get("message", "") == message
-            )
+            lambda line: line.get("method") == "notifications/progress" and line["params"].get("message", "") == message
         )
 
     async def speaking(self) -> None:

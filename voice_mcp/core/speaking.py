@@ -36,7 +36,6 @@ from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
 logger = logging.getLogger(__name__)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """How an utterance ended."""

@@ -12,7 +12,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.session import Session
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import InvalidConversationId, VoiceError
+from voice_mcp.errors import InvalidConversationId, OutOfMemory, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.tools.results import refusal
 
@@ -77,7 +77,10 @@ async def _on_record(
     except asyncio.CancelledError:
         trail.event(EventType.TOOL_CANCELLED, {"tool": tool_name})
         raise
-    except Exception:
+    except Exception as exc:
+        if _is_want_of_memory(exc):
+            status = OutOfMemory.code
+            return refusal(OutOfMemory(f"{tool_name} failed for want of memory."))
         status = "internal_error"
         logger.exception("%s failed unexpectedly", tool_name)
         return refusal(VoiceError(f"{tool_name} failed because of a mistake in voice-mcp; its log on stderr has more."))
@@ -113,3 +116,8 @@ def _status(result: ToolResult) -> str:
     if isinstance(result, InputRequiredResult):
         return "input_required"
     return str((result.structured_content or {}).get("status", ""))
+
+
+def _is_want_of_memory(exc: Exception) -> bool:
+    """Whether the system gives no more memory; a thread that cannot be started is told by Python in words alone."""
+    return isinstance(exc, MemoryError) or (isinstance(exc, RuntimeError) and "start new thread" in str(exc))
