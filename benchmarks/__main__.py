@@ -1,6 +1,6 @@
 """Print the figures: ``python -m benchmarks`` for all, or with names, ``python -m benchmarks startup first_sound``.
 
-``--quick`` shortens what takes minutes and has a shorter form (``network``, ``floor``).
+``--quick`` shortens what takes minutes and has a shorter form (``network``, ``floor``, ``long_life``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ ALL = (
     "floor",
     "network",
     "long_utterance",
+    "long_life",
 )
 QUICK = "--quick"
-HAVE_QUICK = ("network", "floor")
+HAVE_QUICK = ("network", "floor", "long_life")
 
 
 def main() -> None:

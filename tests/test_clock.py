@@ -41,3 +41,78 @@ def test_the_calendar_knows_the_time_of_an_earlier_moment() -> None:
         clock.utc(now_s) - timedelta(seconds=60), abs=timedelta(milliseconds=1)
     )
     assert clock.utc().tzinfo is UTC
+
+
+class Machine:
+    """A machine that can be closed, and whose calendar can be set."""
+
+    def __init__(self) -> None:
+        self.count_s = 100.0
+        self.calendar = datetime(2030, 6, 1, 12, tzinfo=UTC)
+
+    @property
+    def clock(self) -> SystemClock:
+        return SystemClock(lambda: self.count_s, lambda: self.calendar)
+
+    def run(self, seconds: float) -> None:
+        """Time passes."""
+        self.count_s += seconds
+        self.set(seconds)
+
+    def set(self, seconds: float) -> None:
+        """Somebody sets the calendar; or the machine sleeps, and its counter does not count it."""
+        self.calendar += timedelta(seconds=seconds)
+
+
+def test_after_an_hour_of_sleep_the_calendar_is_right_again() -> None:
+    machine = Machine()
+    clock = machine.clock
+    machine.run(10)
+    machine.set(3600)
+    machine.run(10)
+
+    assert clock.utc() == machine.calendar
+    assert clock.now() == 120.0
+    machine.run(5)
+    assert clock.utc() == machine.calendar
+
+
+def test_a_sleep_that_the_counter_counts_is_not_counted_twice() -> None:
+    machine = Machine()
+    clock = machine.clock
+    machine.run(3600)
+
+    assert clock.utc() == machine.calendar
+
+
+@pytest.mark.parametrize("seconds", [-1.0, -3600.0, -86_400.0 * 400])
+def test_a_calendar_that_is_set_back_is_not_followed(seconds: float) -> None:
+    machine = Machine()
+    clock = machine.clock
+    before = clock.utc()
+    machine.set(seconds)
+    machine.run(2)
+
+    assert clock.utc() == before + timedelta(seconds=2)
+
+
+def test_whatever_is_done_to_the_calendar_times_rise_in_the_order_in_which_they_are_asked_for() -> None:
+    machine = Machine()
+    clock = machine.clock
+    dates = []
+    for step in (0.0, 3600.0, -7200.0, 0.4, -0.4, 86_400.0, -86_400.0 * 30, 1.5):
+        machine.set(step)
+        dates.append(clock.utc())
+        machine.run(0.01)
+        dates.append(clock.utc(clock.now() - 0.005))
+
+    assert dates == sorted(dates)
+
+
+def test_drift_is_no_step() -> None:
+    machine = Machine()
+    clock = machine.clock
+    before = clock.utc()
+    machine.set(0.9)
+
+    assert clock.utc() == before

@@ -76,7 +76,9 @@ FIRST_PREBUFFER_S = 0.04
 """What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
 CHATTY_LIBRARIES = ("asyncio", "filelock", "markdown_it", "matplotlib", "PIL")
 GOODBYE_S = 0.4
-"""How long the end of the server may take to silence what speaks and to complete its record."""
+"""How long the end of the server may take to silence what speaks, to hear no more, and to complete the records."""
+LAST_MOMENT_S = 0.1
+"""The same for what needed more than persuasion."""
 WARM_UP_TEXT = "# Warm\n\n- *up* `it_all`, https://example.org\n\n|a|b|\n|-|-|\n|1|2|\n\n```sh\nx\n```\n\nOne. Two."
 """A little of everything, so that the Markdown parser, its patterns and the sentence splitter are loaded."""
 DOOR_S = 0.1
@@ -200,21 +202,40 @@ class App:
         """Silence, complete the records, let everything go."""
         if self._warm is not None:
             self._warm.cancel()
-        await asyncio.gather(self.dialogue.aclose(GOODBYE_S), self.speaker.aclose(GOODBYE_S))
-        await self._close_door()
+        await asyncio.gather(self._end_calls(), self._close_door())
         self._roll.close()
         if self._room is not None:
             self._room.close()
         await self.recovery.aclose()
         await self.listening_recovery.aclose()
         # The records do not wait for an audio process that may hang.
-        endings = [self.link.aclose(), asyncio.to_thread(self.journal.close, JOURNAL_S)]
+        endings = [self.link.aclose(), self._close_journal()]
         endings += [each.aclose() for each in (self.microphone, self._ducking) if each is not None]
         await asyncio.gather(*endings)
         for engine in self.engines:
             await engine.aclose()
         for recognizer in self.transcriber.roster.engines:
             await recognizer.aclose()
+
+    async def _close_journal(self) -> None:
+        try:
+            await asyncio.to_thread(self.journal.close, JOURNAL_S)
+        except (RuntimeError, MemoryError):  # there is no memory for another thread: then this one waits
+            self.journal.close(JOURNAL_S)
+
+    async def _end_calls(self) -> None:
+        """Nobody speaks, listens or waits any more, and the records of all calls are complete; bounded."""
+        heard_out, _, answered = await asyncio.gather(
+            self.dialogue.aclose(GOODBYE_S), self.speaker.aclose(GOODBYE_S), self.session.calls.over(GOODBYE_S)
+        )
+        if not heard_out and self.microphone is not None:
+            self.microphone.kill()  # whoever waits for it is told so
+            await self.dialogue.aclose(LAST_MOMENT_S)
+        if not answered:
+            self.session.calls.cancel()
+            await self.session.calls.over(LAST_MOMENT_S)
+        # A dialogue that has just ended would keep the floor for what follows.
+        await self.speaker.floor.aclose(LAST_MOMENT_S)
 
     def privacy(self) -> dict[str, Any]:
         """What left this machine, and what is kept. Reads files: not for the event loop's thread.

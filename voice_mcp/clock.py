@@ -7,6 +7,7 @@ QueryPerformanceCounter), so a moment taken in the audio process can be compared
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -23,19 +24,45 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The machine's clock. The calendar is read once and advanced by the counter, so it never runs backwards."""
+STEP_S = 1.0
+"""By so much the machine's calendar has to be ahead before it is followed: less is the drift of two clocks."""
 
-    def __init__(self) -> None:
-        self._epoch_s = time.perf_counter()
-        self._epoch_utc = datetime.now(UTC)
+
+def _machine_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class SystemClock:
+    """The machine's clock.
+
+    The calendar is advanced by the counter, so it never runs backwards, whoever sets the machine's back. Where that one
+    is ahead it is followed: somebody has set it, or the machine slept, which the counter does not count everywhere.
+
+    Thread: any.
+
+    Args:
+        count: The counter, in seconds.
+        machine_utc: The machine's calendar, which may be set at any time.
+    """
+
+    def __init__(
+        self, count: Callable[[], float] = time.perf_counter, machine_utc: Callable[[], datetime] = _machine_utc
+    ) -> None:
+        self._count = count
+        self._machine_utc = machine_utc
+        self._base = count(), machine_utc()  # replaced as a whole, so that every thread sees two that belong together
 
     def now(self) -> float:
-        return time.perf_counter()
+        return self._count()
 
     def utc(self, now_s: float | None = None) -> datetime:
-        elapsed_s = (self.now() if now_s is None else now_s) - self._epoch_s
-        return self._epoch_utc + timedelta(seconds=elapsed_s)
+        counted_s, epoch = self._base
+        present_s = self.now()
+        machine = self._machine_utc()
+        if machine - epoch > timedelta(seconds=present_s - counted_s + STEP_S):
+            counted_s, epoch = self._base = present_s, machine
+        elapsed_s = (present_s if now_s is None else now_s) - counted_s
+        return epoch + timedelta(seconds=elapsed_s)
 
 
 class ManualClock:

@@ -32,6 +32,7 @@
     ├── TranscriptionFailed      the user spoke, and nobody could tell what; the recording is kept
     ├── DuckingUnavailable       other programs' volume cannot be lowered
     ├── DownloadFailed           a file of weights could not be fetched, or is not the right one
+    ├── OutOfMemory              this process gets no more memory
     └── StorageError             a record could not be written or read
 
 Every error carries a stable ``code`` for machines, a one-sentence message saying what failed, a one-sentence
@@ -347,6 +348,14 @@ class DuckingUnavailable(VoiceError):
 
     code = "ducking_unavailable"
     hint = "Ducking needs PulseAudio or PipeWire with pipewire-pulse; set VOICEMODE_DUCKING=off to do without."
+
+
+class OutOfMemory(VoiceError):
+    """This process gets no more memory, or no more threads, which are made of it."""
+
+    code = "out_of_memory"
+    hint = "Close other programs, then try again."
+    retryable = True
 
 
 class StorageError(VoiceError):

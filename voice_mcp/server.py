@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -45,7 +45,7 @@ WARM_UP_AFTER_LISTING_S = 0.05
 WARM_UP_ANYWAY_S = 2.0
 """For hosts that never list the tools."""
 LAST_WORDS_S = 0.8
-"""How long a signal leaves for silence and records before the process is ended regardless."""
+"""How long the end leaves for silence and records before audio processes are killed, and after a signal this one."""
 
 
 class House(Protocol):
@@ -115,12 +115,15 @@ def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[House]) -> AsyncIterator[House]:
-        anyway = asyncio.get_running_loop().call_later(WARM_UP_ANYWAY_S, session.warm_up)
+        loop = asyncio.get_running_loop()
+        anyway = loop.call_later(WARM_UP_ANYWAY_S, session.warm_up)
         try:
             yield house
         finally:
             anyway.cancel()
+            last_words = loop.call_later(LAST_WORDS_S, house.kill_audio)  # whoever hangs is not waited for
             await asyncio.shield(house.aclose())
+            last_words.cancel()
 
     async def warm_up_after_listing(ctx: ServerRequestContext[Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
@@ -150,13 +153,15 @@ def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer
 
 
 async def serve_stdio(house: House) -> None:
-    """Serve on standard input and output until it closes or a signal comes."""
+    """Serve on standard input and output until it closes or a signal comes. Does not return: the process ends."""
     debug = logging.getLogger().isEnabledFor(logging.DEBUG)
     server = create_server(house, log_level="DEBUG" if debug else "WARNING")
     _end_well_on_signals(house)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin = repair_input(sys.stdin)  # the SDK reads from here and takes no other stream
     await server.run_stdio_async()
+    # Everything is closed. The interpreter would wait for threads that wait for a lock, a disk or a library.
+    _exit(0)
 
 
 def _add_resources(server: MCPServer[House], house: House) -> None:
@@ -218,8 +223,7 @@ def _end_well_on_signals(house: House) -> None:
                 await house.aclose()
         finally:
             house.kill_audio()  # a hung sound system must not outlive its server
-            sys.stderr.flush()
-            os._exit(128 + number)
+            _exit(128 + number)
 
     def begin_end(number: int) -> None:
         if not endings:
@@ -233,6 +237,11 @@ def _end_well_on_signals(house: House) -> None:
             loop.add_signal_handler(number, begin_end, number)
         except NotImplementedError:  # Windows: no loop-level handlers; the plain one runs in the main thread
             signal.signal(number, lambda received, frame: loop.call_soon_threadsafe(begin_end, received))
+
+
+def _exit(code: int) -> NoReturn:
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _as_json(record: object) -> str:

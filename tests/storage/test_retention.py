@@ -54,6 +54,16 @@ def test_old_recordings_transcripts_and_logs_go_and_young_ones_stay(root: DataRo
     ]
 
 
+def test_a_calendar_that_was_set_back_makes_nothing_old(root: DataRoot) -> None:
+    tomorrow, next_year = NOW + timedelta(days=1), NOW + timedelta(days=365)
+    put(root.audio_dir("a") / "0001_tts.wav", tomorrow)
+    put(root.audio_dir("a") / "0002_stt.wav", next_year)
+    put(root.event_files().path(next_year.date()))
+    put(root.exchange_files().path(tomorrow.date()))
+    put(phrase_folder(root) / f"{'a' * 40}.phrase", next_year)
+    assert remove(root, days=1) == 0
+
+
 def test_phrases_go_that_were_not_said_for_long_and_the_key_of_the_others_stays(root: DataRoot) -> None:
     put(phrase_folder(root) / f"{'a' * 40}.phrase", OLD)
     put(phrase_folder(root) / f"{'b' * 40}.phrase.{'0' * 8}.part", OLD)

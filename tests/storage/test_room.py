@@ -8,6 +8,8 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -161,6 +163,49 @@ async def test_another_process_that_came_first_is_served_first(tmp_path: Path) -
         assert await row.look() is None
         other.communicate("\n")
     assert await row.look() == "mine"
+
+
+async def test_the_order_of_arrival_does_not_depend_on_what_the_calendar_is_set_to(tmp_path: Path) -> None:
+    count, day = SystemClock(), timedelta(days=1)
+    first_claim, second_claim = (Claim(name, Urgency.NORMAL, count.now()) for name in ("first", "second"))
+    speaking = Claim("speaking", Urgency.NORMAL, count.now() - 1)
+    # The process that came first believes that it is tomorrow, the second one that it is yesterday.
+    tomorrow, yesterday = (
+        SystemClock(machine_utc=partial(lambda at: datetime.now(UTC) + at, at)) for at in (day, -day)
+    )
+    rooms = [FolderRoom(DataRoot(tmp_path), "card", clock) for clock in (tomorrow, yesterday)]
+    holder = FolderRoom(DataRoot(tmp_path), "card", count)
+    assert (await holder.advance([speaking])).granted == speaking
+    assert (await rooms[1].advance([second_claim])).in_front == {second_claim: 1}
+    assert (await rooms[0].advance([first_claim])).in_front == {first_claim: 1}
+    await holder.leave([speaking])
+    assert (await rooms[1].advance([second_claim])).granted is None
+    assert (await rooms[0].advance([first_claim])).granted == first_claim
+    await rooms[0].leave([first_claim])
+    assert (await rooms[1].advance([second_claim])).granted == second_claim
+    await rooms[1].leave([second_claim])
+    for room in (holder, *rooms):
+        room.close()
+
+
+async def test_after_an_hour_of_sleep_those_who_waited_are_served_in_their_order(tmp_path: Path) -> None:
+    clock = ManualClock(start_s=50.0)
+    room = FolderRoom(DataRoot(tmp_path), "card", clock)
+    question, first, second = (
+        Claim(name, urgency, clock.now() - ago)
+        for name, urgency, ago in (("q", Urgency.NOW, 0), ("a", Urgency.NORMAL, 2), ("b", Urgency.WHENEVER, 1))
+    )
+    clock.advance(3600.0)  # a counter that counts the sleep: everybody has waited for long
+    order = []
+    waiting = [second, question, first]
+    while waiting:
+        granted = (await room.advance(waiting)).granted
+        assert granted is not None
+        order.append(granted.name)
+        waiting.remove(granted)
+        await room.leave([granted])
+    assert order == ["a", "b", "q"], "all are as urgent now as can be, and first come is first served"
+    room.close()
 
 
 async def test_a_question_of_another_process_overtakes(tmp_path: Path) -> None:

@@ -117,6 +117,18 @@ class StdioServer:
         params = {"name": "speak", "arguments": {"message": message, **arguments}, "_meta": {"progressToken": "p"}}
         return self.begin("tools/call", params)
 
+    def begin_conversing(self, message: str | None = None, **arguments: Any) -> int:
+        """Call ``converse`` with progress and do not wait."""
+        given = {"message": message, **arguments} if message is not None else arguments
+        params = {"name": "converse", "arguments": given, "_meta": {"progressToken": "p"}}
+        return self.begin("tools/call", params)
+
+    async def told(self, message: str) -> None:
+        """Wait until progress says ``message``."""
+        await self.line_where(
+            lambda line: line.get("method") == "notifications/progress" and line["params"].get("message", "") == message
+        )
+
     async def speaking(self) -> None:
         """Wait until a few words have been heard."""
         await self.line_where(

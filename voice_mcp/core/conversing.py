@@ -12,7 +12,6 @@ what the user says in between is heard like everything else.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -296,19 +295,22 @@ class Conversing:
     async def _listen_meanwhile(self, speech: Speech) -> Heard | None:
         """Listen while the agent speaks; what somebody said who interrupted it."""
         assert self._barge_in is not None
+        opening, ended = self._begin_to_open(), asyncio.ensure_future(speech.ended())
         try:
-            microphone = await self._open()
-        except VoiceError as exc:
-            logger.warning("%s", exc.advice)  # the same is told when the answer is due
-            return None
-        self._barge_in.agent_speaks()
-        ended = asyncio.ensure_future(speech.ended())
-        try:
+            await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                return None  # it is over before anybody could listen
+            microphone = opening.result()
+            self._barge_in.agent_speaks()
             while (decision := await self._next_decision(ended)) is not None:
                 if isinstance(decision, Interrupted):
                     heard = await self._be_interrupted(speech, microphone, decision)
                     if heard is not None:
                         return heard
+        except VoiceError as exc:
+            if not opening.done() or opening.exception() is not exc:
+                raise
+            logger.warning("%s", exc.advice)  # the same is told when the answer is due
         finally:
             ended.cancel()
             self._barge_in.agent_is_silent()
@@ -373,9 +375,14 @@ class Conversing:
         opening, self._opening = self._opening, None
         if opening is None:
             return
-        with contextlib.suppress(VoiceError):  # what could not be opened need not be closed
-            microphone = await opening
+        opening.cancel()  # nobody would listen any more: it is not to open first, to be closed then
+        await asyncio.wait([opening])
+        if opening.cancelled() or opening.exception() is not None:
+            return  # what could not be opened need not be closed
+        microphone = opening.result()
+        try:
             await microphone.aclose()
+        finally:
             self._trail.event(EventType.RECORDING_END, {"seconds": round(microphone.heard_s, 3)})
 
     def _tell_open(self, opening: asyncio.Task[OpenMicrophone]) -> None:

@@ -60,11 +60,17 @@ class Dialogue:
         self._preparing: asyncio.Future[Any] | None = None
         self._barge_in: BargeIn | None = None
         self._running: dict[str, Conversing] = {}
+        self._alive: list[Conversing] = []  # those too that nobody waits for any more: their calls were cancelled
 
     @property
     def running(self) -> tuple[Conversing, ...]:
         """What is under way, or waits to be fetched."""
         return tuple(self._running.values())
+
+    @property
+    def unfinished(self) -> tuple[Conversing, ...]:
+        """What has not ended, also where nobody waits for it any more."""
+        return tuple(each for each in self._alive if not each.is_over)
 
     def start(
         self,
@@ -80,6 +86,7 @@ class Dialogue:
         self._prepare_ahead()
         conversing = Conversing(self, conversation_id, wishes, relay, message=message, speech=speech, say=say)
         self._running[conversation_id] = conversing
+        self._alive = [*self.unfinished, conversing]
         return conversing
 
     def pending(self, conversation_id: str) -> Conversing | None:
@@ -91,13 +98,19 @@ class Dialogue:
         if self._running.get(conversing.conversation_id) is conversing:
             del self._running[conversing.conversation_id]
 
-    async def aclose(self, timeout_s: float) -> None:
-        """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest."""
-        for conversing in self.running:
+    async def aclose(self, timeout_s: float) -> bool:
+        """Stop everything; return when microphones are closed, after ``timeout_s`` seconds at the latest.
+
+        Returns:
+            Whether they are.
+        """
+        for conversing in self.unfinished:
             conversing.stop()
-        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.running]
-        if endings:
-            await asyncio.wait(endings, timeout=timeout_s)
+        endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.unfinished]
+        if not endings:
+            return True
+        _, late = await asyncio.wait(endings, timeout=timeout_s)
+        return not late
 
     # --- what a key can do: ``protocols.Ears`` -----------------------------------------------------------------
 

@@ -213,8 +213,8 @@ class Floor:
             self._leave_block(hold)
 
     async def aclose(self, timeout_s: float) -> None:
-        """Let go of everything: nobody waits any more. Bounded by ``timeout_s`` seconds."""
-        if self._hold is not None and not self._hold.blocks:
+        """Let go of everything: nobody waits any more, and nobody is to be heard. Bounded by ``timeout_s`` seconds."""
+        if self._hold is not None:
             self._release(self._hold)
         if self._keeper is not None and not self._waiters:
             await asyncio.wait([self._keeper], timeout=timeout_s)

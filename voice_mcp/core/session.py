@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.agent import Agent
+from voice_mcp.core.calls import Calls
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.endpointing import TurnRules
@@ -72,6 +73,8 @@ class Session:
     warm_up: Callable[[], None]
     """Load in the background what the first words need. Returns at once; a second call does nothing."""
     questions: OpenQuestions = field(default_factory=OpenQuestions)
+    calls: Calls = field(default_factory=Calls)
+    """What is being answered now."""
     _in_order: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(

@@ -35,9 +35,6 @@ from voice_mcp.types import PlaybackEvent, PlaybackEventType, SpeechStatus
 
 logger = logging.getLogger(__name__)
 
-FLOOR_S = 0.1
-"""How long the end waits for the floor to be handed back."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -187,7 +184,6 @@ class Speaker:
         endings = [asyncio.ensure_future(speech.ended()) for speech in self._running]
         if endings:
             await asyncio.wait(endings, timeout=timeout_s)
-        await self.floor.aclose(FLOOR_S)
 
     def _remember_failure(self, speech: Speech) -> None:
         if speech.failure is not None:

@@ -12,7 +12,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.session import Session
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import InvalidConversationId, VoiceError
+from voice_mcp.errors import InvalidConversationId, OutOfMemory, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.tools.results import refusal
 
@@ -46,6 +46,17 @@ async def guarded(
     """
     arrived_s = session.clock.now()
     session.warm_up()
+    with session.calls.one():
+        return await _on_record(session, tool_name, conversation_id, body, arrived_s)
+
+
+async def _on_record(
+    session: Session,
+    tool_name: str,
+    conversation_id: str | None,
+    body: Callable[[Call], Awaitable[ToolResult]],
+    arrived_s: float,
+) -> ToolResult:
     problem: VoiceError | None = None
     try:
         conversation_id = session.conversation_id if conversation_id is None else check_conversation_id(conversation_id)
@@ -66,7 +77,10 @@ async def guarded(
     except asyncio.CancelledError:
         trail.event(EventType.TOOL_CANCELLED, {"tool": tool_name})
         raise
-    except Exception:
+    except Exception as exc:
+        if _is_want_of_memory(exc):
+            status = OutOfMemory.code
+            return refusal(OutOfMemory(f"{tool_name} failed for want of memory."))
         status = "internal_error"
         logger.exception("%s failed unexpectedly", tool_name)
         return refusal(VoiceError(f"{tool_name} failed because of a mistake in voice-mcp; its log on stderr has more."))
@@ -102,3 +116,8 @@ def _status(result: ToolResult) -> str:
     if isinstance(result, InputRequiredResult):
         return "input_required"
     return str((result.structured_content or {}).get("status", ""))
+
+
+def _is_want_of_memory(exc: Exception) -> bool:
+    """Whether the system gives no more memory; a thread that cannot be started is told by Python in words alone."""
+    return isinstance(exc, MemoryError) or (isinstance(exc, RuntimeError) and "start new thread" in str(exc))
