@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 AFTER_SPEECH_S = 0.3
 """What is transcribed of the silence after the last word: its end is soft."""
 NEVER_S = 86_400.0
+IS_HEARD, UNDERSTANDS = "listening: you are heard", "understanding what you said"
+"""What is told when somebody has begun to speak, and when the turn is over and its words are not known yet."""
 
 Tell = Callable[[str], None]
 """Told in a few words what is going on; returns at once."""
@@ -68,7 +70,7 @@ class Wishes:
 
     rules: TurnRules = TurnRules()
     by_hand: bool = False
-    """Whether the user ends the turn by a key."""
+    """Whether the user begins and ends the turn by a key, and no silence does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ class Listening:
         # The pre-roll may reach back beyond the beginning: the microphone was open before anybody listened.
         self._kept_from = max(0, start - LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s))
         self._trail.event(EventType.SPEECH_START, {"at_s": round(started.speech_s, 3)})
-        self._tell("listening: you are heard")
+        self._tell(IS_HEARD)
         if self._archive.keeps_audio:
             self._record()
         if (following := self._ears.transcriber.follow(self._tell)) is not None:
@@ -359,6 +361,8 @@ class Listening:
         delay_ms = (self._archive.clock.now() - self._microphone.tape.moment(self._end)) * 1000
         transcript: Transcript | None = None
         if not self._stopped:
+            if self._guess is None or not self._guess.done():
+                self._tell(UNDERSTANDS)
             try:
                 transcript = await (self._guess or self._transcribe())
             except VoiceError as exc:
