@@ -10,6 +10,7 @@ import typer
 from voice_mcp import __version__
 from voice_mcp.cli.controlling import control, hush, status
 from voice_mcp.cli.conversations import conversations
+from voice_mcp.cli.converse import converse
 from voice_mcp.cli.demo import demo
 from voice_mcp.cli.devices import devices
 from voice_mcp.cli.doctor import doctor
@@ -53,7 +54,7 @@ def build_commands() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     commands.callback()(_options)
-    for command in (speak, demo, speech_server):
+    for command in (speak, converse, demo, speech_server):
         commands.command(rich_help_panel=SPEAKING)(command)
     commands.command(rich_help_panel=KEYS)(hush)
     commands.command(rich_help_panel=KEYS)(control)

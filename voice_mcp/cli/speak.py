@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Annotated
 import typer
 
 from voice_mcp.cli.captions import Captions
+from voice_mcp.cli.ending import Ending
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, print_json, standard_output
 from voice_mcp.cli.spoken import failure_record, print_division, print_spoken, spoken_record
@@ -48,32 +47,6 @@ class Order:
     speed: float | None
     instructions: str | None
     conversation_id: str | None
-
-
-class Ending:
-    """Makes of SIGTERM and SIGHUP what ``asyncio.run`` makes of Ctrl+C: the main task is cancelled."""
-
-    def __init__(self) -> None:
-        self._number: int = signal.SIGINT
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects of a program that a signal ended."""
-        return 128 + self._number
-
-    def watch(self) -> None:
-        """Listen for the signals; they cancel the task that calls this."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is None or task is None or signal.getsignal(number) is signal.SIG_IGN:  # nohup
-                continue
-            with contextlib.suppress(NotImplementedError):  # Windows ends the process itself
-                loop.add_signal_handler(number, self._take, number, task)
-
-    def _take(self, number: int, task: asyncio.Task[Spoken]) -> None:
-        self._number = number
-        task.cancel()
 
 
 def speak(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from voice_mcp.core.listening import Heard
 from voice_mcp.core.speaking import Spoken
@@ -17,6 +18,11 @@ class AnswerStatus(StrEnum):
     ANSWERED = "answered"
     NO_SPEECH = "no_speech"
     INTERRUPTED = "interrupted"
+
+
+TYPED = "The answer was typed."
+NOISY = "There was a voice, but no words could be made out."
+"""What a result says of how there came to be an answer, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,19 @@ class Outcome:
     notes: tuple[str, ...] = ()
     is_noisy: bool = False
     """Whether there was a voice, and no words: typing may do."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is told of the listening, under the names it has in results; what does not apply is left out."""
+        transcript = self.transcript
+        facts = {
+            "language": transcript.language if transcript is not None else None,
+            "stt_engine": transcript.engine if transcript is not None else None,
+            "listen_s": self.listen_s or None,
+            "end_of_turn_ms": self.end_of_turn_ms,
+            "audio_path": str(self.audio_path) if self.audio_path is not None else None,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 @dataclass(slots=True)

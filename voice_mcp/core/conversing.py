@@ -33,7 +33,7 @@ from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import TranscriptionFailed, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener
-from voice_mcp.types import CapturedSound, SpeechStatus
+from voice_mcp.types import CaptureCondition, CapturedSound, SpeechStatus
 
 if TYPE_CHECKING:
     from voice_mcp.core.dialogue import Dialogue
@@ -48,6 +48,8 @@ SPEECH_COMES_S = 1.0
 """Whoever interrupts speaks already: if no voice is found within this time, there was none."""
 MOST_NOISES = 2
 """So often a voice without a word is listened to once more; then the place is too noisy."""
+LISTENS, AWAITS_KEY = "listening", "waiting for your key"
+"""What the relay is told when a turn begins, and when one by hand could."""
 
 Say = Callable[[str, ProgressListener, Hold], Awaitable[Speech]]
 """Begins to say a message, while the floor is held."""
@@ -89,7 +91,11 @@ class Conversing:
         self._trail = Trail(dialogue.archive, conversation_id, None)
         self._answer = Answer()
         self._opening: asyncio.Task[OpenMicrophone] | None = None
+        self._microphone: OpenMicrophone | None = None
         self._listening: Listening | None = None
+        self._key = asyncio.Event()
+        self._pressed_s = 0.0
+        self._awaits_key = self._cut_short = False
         self._listens_since = dialogue.archive.clock.utc()
         self._barge_in: BargeIn | None = None
         self._decisions: asyncio.Queue[Interrupted | FalseAlarm] = asyncio.Queue()
@@ -114,7 +120,18 @@ class Conversing:
     @property
     def listens_since(self) -> datetime | None:
         """Since when the user is being listened to; None when nobody listens."""
-        return self._listens_since if self._listening is not None else None
+        return self._listens_since if self._listening is not None or self._awaits_key else None
+
+    @property
+    def awaits_key(self) -> bool:
+        """Whether ``begin_turn`` is waited for."""
+        return self._awaits_key
+
+    @property
+    def condition(self) -> CaptureCondition | None:
+        """How the microphone is doing; None while it is closed."""
+        microphone = self._microphone
+        return microphone.condition if microphone is not None else None
 
     @property
     def is_over(self) -> bool:
@@ -132,6 +149,21 @@ class Conversing:
     async def ended(self) -> None:
         """Wait for the end, whatever it is."""
         await asyncio.wait([self._task])
+
+    def begin_turn(self) -> bool:
+        """The user wants the word, by a key: what is being said falls silent, a turn by hand begins. Returns at once.
+
+        Returns:
+            Whether there was anything to silence or to begin.
+        """
+        if self._is_saying and self._speech is not None:
+            self._cut_short = True
+            self._speech.stop()
+        elif not self._awaits_key:
+            return False
+        self._pressed_s = self._now_s
+        self._key.set()
+        return True
 
     def finish(self) -> bool:
         """The user is through; whether anybody was listening. Returns at once."""
@@ -176,8 +208,9 @@ class Conversing:
 
     @property
     def _is_stopped(self) -> bool:
-        """Whether somebody silenced it: here, or the message alone."""
-        return self._stopping or (self.spoken is not None and self.spoken.status is SpeechStatus.INTERRUPTED)
+        """Whether somebody silenced it, here or the message alone, and not in order to speak."""
+        is_silenced = self.spoken is not None and self.spoken.status is SpeechStatus.INTERRUPTED
+        return self._stopping or (is_silenced and not self._cut_short)
 
     async def _be_answered(self, interruption: Heard | None) -> Outcome:
         dialogue, status = self._dialogue, None
@@ -211,7 +244,8 @@ class Conversing:
         if self._stopping:
             return AnswerStatus.INTERRUPTED
         await signals.play(Chime.DONE if self._answer.said else Chime.FAILED)
-        return AnswerStatus.INTERRUPTED if interruption is not None else self._answer.status
+        is_interrupted = interruption is not None or (self._cut_short and self._answer.said)
+        return AnswerStatus.INTERRUPTED if is_interrupted else self._answer.status
 
     async def _take_turns(self, microphone: OpenMicrophone, start: int, heard: Heard | None) -> bool:
         """Listen turn by turn until there is an answer or there will be none; whether the message is to be said again.
@@ -224,7 +258,10 @@ class Conversing:
         answer, wishes = self._answer, self._wishes
         while not self._stopping:
             if heard is None:
-                heard = await self._take_turn(microphone, start, wishes)
+                begin = await self._await_key(microphone) if wishes.by_hand else start
+                if begin is None:
+                    break
+                heard = await self._take_turn(microphone, begin, wishes)
             if self._stopping or heard.is_silence:
                 break
             if heard.problem is not None:
@@ -243,12 +280,29 @@ class Conversing:
             heard, start = None, microphone.tape.end
         return False
 
+    async def _await_key(self, microphone: OpenMicrophone) -> int | None:
+        """The frame at which the user begins a turn by hand; None when nobody does in the longest a turn may take."""
+        microphone.tape.unmark()
+        self._awaits_key, self._listens_since = True, self._dialogue.archive.clock.utc()
+        self.relay.tell(AWAITS_KEY)
+        try:
+            async with asyncio.timeout(self._wishes.rules.most_s):
+                await self._key.wait()
+        except TimeoutError:
+            return None
+        finally:
+            self._awaits_key = False
+        self._key.clear()
+        begin = microphone.tape.frame_at(self._pressed_s)
+        microphone.tape.mark(begin)
+        return begin
+
     async def _take_turn(self, microphone: OpenMicrophone, start: int, wishes: Wishes) -> Heard:
         dialogue = self._dialogue
         trail = Trail(dialogue.archive, self.conversation_id, new_utterance_id())
         self._listens_since = began = dialogue.archive.clock.utc()
         ears = await dialogue.ears()
-        self.relay.tell("listening")
+        self.relay.tell(LISTENS)
         self._listening = listening = Listening(
             ears, microphone, dialogue.archive, trail, start=start, wishes=wishes, tell=self.relay.tell
         )
@@ -269,7 +323,8 @@ class Conversing:
 
     async def _say(self, speech: Speech) -> Heard | None:
         """Let a message be heard to its end, or until somebody interrupts it; what was said then."""
-        self._speech, self._is_saying = speech, True
+        self._speech, self._is_saying, self._cut_short = speech, True, False
+        self._key.clear()
         try:
             interruption = await self._listen_meanwhile(speech) if await self._prepare_barge_in() else None
             if interruption is None:
@@ -284,7 +339,9 @@ class Conversing:
             self._is_saying, self.relay.tap = False, None
 
     async def _prepare_barge_in(self) -> bool:
-        """Whether the agent can be interrupted; where that was asked for and cannot be, the user is told."""
+        """Whether a voice can interrupt the agent; where that was asked for and cannot be, the user is told."""
+        if self._wishes.by_hand:
+            return False  # a key does
         if self._barge_in is None:
             try:
                 self._barge_in = await self._dialogue.barge_in()
@@ -372,7 +429,7 @@ class Conversing:
         return await asyncio.shield(self._begin_to_open())
 
     async def _close_microphone(self) -> None:
-        opening, self._opening = self._opening, None
+        opening, self._opening, self._microphone = self._opening, None, None
         if opening is None:
             return
         opening.cancel()  # nobody would listen any more: it is not to open first, to be closed then
@@ -387,6 +444,7 @@ class Conversing:
 
     def _tell_open(self, opening: asyncio.Task[OpenMicrophone]) -> None:
         if not opening.cancelled() and opening.exception() is None:
+            self._microphone = opening.result() if opening is self._opening else None
             self._trail.event(EventType.RECORDING_START)
 
     def _tell_loss(self, reason: str) -> None:

@@ -49,6 +49,8 @@ DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this 
 CLIPPED_SHARE = 0.02
 """Of the samples of a second: more than this at full scale is heard as distortion."""
 CLIPPED = "The microphone is overdriven: lower its level, or move away from it."
+IS_HEARD, UNDERSTANDS = "listening: you are heard", "understanding what you said"
+"""What is told when somebody has begun to speak, and when the turn is over and its words are not known yet."""
 
 Tell = Callable[[str], None]
 """Told in a few words what is going on; returns at once."""
@@ -74,7 +76,7 @@ class Wishes:
 
     rules: TurnRules = TurnRules()
     by_hand: bool = False
-    """Whether the user ends the turn by a key."""
+    """Whether the user begins and ends the turn by a key, and no silence does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ class Listening:
         # The pre-roll may reach back beyond the beginning: the microphone was open before anybody listened.
         self._kept_from = max(0, start - LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s))
         self._trail.event(EventType.SPEECH_START, {"at_s": round(started.speech_s, 3)})
-        self._tell("listening: you are heard")
+        self._tell(IS_HEARD)
         if self._archive.keeps_audio:
             self._record()
         if (following := self._ears.transcriber.follow(self._tell)) is not None:
@@ -386,6 +388,8 @@ class Listening:
         delay_ms = (self._archive.clock.now() - self._microphone.tape.moment(self._end)) * 1000
         transcript: Transcript | None = None
         if not self._stopped:
+            if self._guess is None or not self._guess.done():
+                self._tell(UNDERSTANDS)
             try:
                 transcript = await (self._guess or self._transcribe())
             except VoiceError as exc:

@@ -10,10 +10,12 @@ from voice_mcp.clock import Clock
 from voice_mcp.core.agent import Agent
 from voice_mcp.core.calls import Calls
 from voice_mcp.core.casting import Manner
+from voice_mcp.core.conversing import Conversing
 from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.endpointing import TurnRules
-from voice_mcp.core.floor import Admission
+from voice_mcp.core.floor import Admission, Hold
 from voice_mcp.core.listening import Wishes
+from voice_mcp.core.relay import Relay
 from voice_mcp.core.script import Script
 from voice_mcp.core.speaking import Speaker, Speech
 from voice_mcp.core.transcribing import Transcriber
@@ -21,6 +23,7 @@ from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed
 from voice_mcp.protocols import ProgressListener
 from voice_mcp.storage.conversation_log import ConversationLog
+from voice_mcp.types import Urgency
 
 SLOWEST, FASTEST = 0.25, 4.0
 MOST_QUESTIONS = 64
@@ -97,6 +100,28 @@ class Session:
             manner = await self._in_character(manner)
             return self.speaker.start(script, manner, conversation_id, arrived_s, progress, admission)
 
+    async def ask(
+        self, message: str | None, manner: Manner, wishes: Wishes, conversation_id: str, arrived_s: float
+    ) -> Conversing:
+        """Begin to say a message, if there is one, and to listen for what the user has to say to it.
+
+        Raises:
+            NothingToSay: It holds nothing that can be spoken.
+            MessageTooLong: It is longer than anybody would listen to.
+        """
+        relay = Relay()
+
+        async def say(message: str, progress: ProgressListener, hold: Hold) -> Speech:
+            whose = conversation_id, self.clock.now()
+            return await self.begin(message, manner, *whose, progress, Admission(Urgency.NOW, hold=hold))
+
+        speech = None
+        if message is not None:
+            question = Admission(Urgency.NOW, is_question=True)
+            speech = await self.begin(message, manner, conversation_id, arrived_s, relay.update, question)
+            self.questions.ask(conversation_id, message)
+        return self.dialogue.start(conversation_id, wishes, relay, message=message, speech=speech, say=say)
+
     async def _in_character(self, manner: Manner) -> Manner:
         """How this agent says it, at its own place and, if it asked for none, in its own voice."""
         character = await self.agent.character()
@@ -117,14 +142,15 @@ class Session:
             raise InvalidSpeed(f"The speed {speed:g} is out of range.")
         return Manner(voice or None, self.preferred_voices, speed, instructions or None)
 
-    def wishes(self, least_s: float | None, most_s: float | None) -> Wishes:
+    def wishes(self, least_s: float | None, most_s: float | None, *, by_hand: bool = False) -> Wishes:
         """How to listen, with what is not said filled in.
 
         Args:
             least_s: No turn ends before.
             most_s: Every turn ends by then, and so does the wait for one.
+            by_hand: Whether the user begins and ends turns by a key.
         """
         rules = self.turn_rules
         most_s = rules.most_s if most_s is None else most_s
         rules = replace(rules, least_s=least_s or 0.0, most_s=most_s, no_speech_s=min(rules.no_speech_s, most_s))
-        return Wishes(rules)
+        return Wishes(rules, by_hand=by_hand)

@@ -10,32 +10,27 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ElicitResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field
 
-from voice_mcp.core.answer import AnswerStatus, Outcome
+from voice_mcp.core.answer import NOISY, TYPED, AnswerStatus, Outcome
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.conversing import Conversing
-from voice_mcp.core.floor import Admission, Hold
-from voice_mcp.core.relay import Relay
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Speech, Spoken
+from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import InvalidInput, ListeningUnavailable, VoiceError
-from voice_mcp.protocols import ProgressListener
 from voice_mcp.tools import _asking
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
 from voice_mcp.tools.results import ConverseResult, SpeakResult, answer, converse_line, speak_result
 from voice_mcp.tools.speak import ConversationId, Instructions, Speed, VoiceName
-from voice_mcp.types import SpeechStatus, Urgency
+from voice_mcp.types import SpeechStatus
 
 DESCRIPTION = """Say a message aloud and get the user's answer, spoken or, where nobody can listen, typed; without a \
 message, only listen. One short question at a time. Status `listening` means: not finished, call again without a \
 message and nothing is lost."""
 
-TYPED = "The answer was typed."
 STILL_SPEAKING = "The message is still being spoken."
 NOT_ASKED = "Others are still speaking, so the user was not asked yet."
 STILL_LISTENING = "The user is still being listened to."
 NOT_SAID = "The user had the word, so this message was not said."
-NOISY = "There was a voice, but no words could be made out."
 OPENING = "What would you like to say?"
 
 Message = Annotated[str | None, Field(description="What to say; null only asks.")]
@@ -137,22 +132,9 @@ class _Turn:
     # --- speaking and listening --------------------------------------------------------------------------------
 
     async def _begin(self, manner: Manner) -> Conversing:
-        session, call, relay = self._session, self._call, Relay()
-
-        async def say(message: str, progress: ProgressListener, hold: Hold) -> Speech:
-            whose = call.conversation_id, session.clock.now()
-            return await session.begin(message, manner, *whose, progress, Admission(Urgency.NOW, hold=hold))
-
-        speech = None
-        if self._message is not None:
-            whose = call.conversation_id, call.arrived_s
-            question = Admission(Urgency.NOW, is_question=True)
-            speech = await session.begin(self._message, manner, *whose, relay.update, question)
-            session.questions.ask(call.conversation_id, self._message)
+        session, call = self._session, self._call
         wishes = session.wishes(self._listen_min_s, self._listen_max_s)
-        return session.dialogue.start(
-            call.conversation_id, wishes, relay, message=self._message, speech=speech, say=say
-        )
+        return await session.ask(self._message, manner, wishes, call.conversation_id, call.arrived_s)
 
     async def _attend(self, conversing: Conversing, *notes: str) -> ToolResult:
         """Wait for the answer as long as the call may take."""
@@ -186,14 +168,6 @@ class _Turn:
     def _answered(self, outcome: Outcome, *notes: str) -> ToolResult:
         if outcome.status is not AnswerStatus.INTERRUPTED:
             self._session.questions.settle(self._call.conversation_id)
-        transcript = outcome.transcript
-        facts = {
-            "language": transcript.language if transcript is not None else None,
-            "stt_engine": transcript.engine if transcript is not None else None,
-            "listen_s": outcome.listen_s or None,
-            "end_of_turn_ms": outcome.end_of_turn_ms,
-            "audio_path": str(outcome.audio_path) if outcome.audio_path is not None else None,
-        }
         noisy = [NOISY] if outcome.is_noisy else []
         return self._end(
             outcome.status.value,
@@ -202,7 +176,7 @@ class _Turn:
             *notes,
             *outcome.notes,
             *noisy,
-            **{name: value for name, value in facts.items() if value is not None},
+            **outcome.facts,
         )
 
     # --- typing ------------------------------------------------------------------------------------------------
