@@ -68,8 +68,10 @@ class Ended:
 
     outcome: Outcome
     conversation_id: str
-    stopped: int | None = None
+    stopped: int | None
     """The exit code, where somebody stopped it."""
+    was_told: bool
+    """Whether the user knows already what the notes say."""
 
     @property
     def exit_code(self) -> int:
@@ -139,7 +141,7 @@ def _print(ended: Ended, *, as_json: bool) -> None:
         warn("Nobody answered.")
     else:
         warn("Stopped.")
-    for note in outcome.notes:
+    for note in () if ended.was_told else outcome.notes:
         warn(note)
 
 
@@ -154,6 +156,7 @@ class _Conversation:
         self._ending = Ending()
         self._escape = asyncio.Event()
         self._stopped: int | None = None
+        self._was_told = False
 
     async def hold(self) -> Ended:
         """Speak, listen, and tell what came of it.
@@ -170,7 +173,7 @@ class _Conversation:
             except asyncio.CancelledError:
                 self._stopped = self._ending.exit_code
                 outcome = Outcome(AnswerStatus.INTERRUPTED)
-            return Ended(outcome, conversation_id, self._stopped)
+            return Ended(outcome, conversation_id, self._stopped, self._was_told)
 
     @property
     def _may_type(self) -> bool:
@@ -246,18 +249,20 @@ class _Conversation:
     async def _typed(self, spoken: Spoken | None, why: str) -> Outcome:
         assert self._keyboard is not None
         warn(why)
+        self._was_told = True
         question = Text(f"{visible(self._order.message)} " if self._order.message is not None else "", style="bold")
         self._console.print(question.append("> "), end="")
         try:
             async with asyncio.timeout(self._order.most_s):
                 text = await self._keyboard.line()
         except TimeoutError:
-            text = ""
-            self._console.print()
+            text = None
         except asyncio.CancelledError:
             self._stopped = self._ending.exit_code
             self._console.print()
             return Outcome(AnswerStatus.INTERRUPTED, spoken, notes=(why,))
+        if text is None:
+            self._console.print()
         if not text:
             return Outcome(AnswerStatus.NO_SPEECH, spoken, notes=(why,))
         return Outcome(AnswerStatus.ANSWERED, spoken, response=text, notes=(TYPED, why))

@@ -50,7 +50,11 @@ def find_keyboard() -> Keyboard | None:
         return WindowsKeyboard()
     else:
         descriptor = sys.stdin.fileno()
-        return PosixKeyboard(descriptor) if os.tcgetpgrp(descriptor) == os.getpgrp() else None
+        try:
+            is_ours = os.tcgetpgrp(descriptor) == os.getpgrp()
+        except OSError:  # a terminal that controls no jobs
+            is_ours = True
+        return PosixKeyboard(descriptor) if is_ours else None
 
 
 if sys.platform == "win32":
@@ -77,7 +81,7 @@ if sys.platform == "win32":
                 over.set()
                 reader.join()
 
-        async def line(self) -> str:
+        async def line(self) -> str | None:
             """See ``PosixKeyboard.line``."""
             loop = asyncio.get_running_loop()
             line: asyncio.Future[str] = loop.create_future()
@@ -92,7 +96,8 @@ if sys.platform == "win32":
                     loop.call_soon_threadsafe(set_line, text)
 
             threading.Thread(target=read, name="typed-line", daemon=True).start()
-            return (await line).strip()
+            text = await line
+            return text.strip() if text else None
 
     def _pressed() -> str:
         character = msvcrt.getwch()
@@ -138,8 +143,11 @@ else:
                 finally:
                     self._leave()
 
-        async def line(self) -> str:
-            """What is typed until Enter or Ctrl+D, without the blanks around it. What was typed before is not in it."""
+        async def line(self) -> str | None:
+            """The next line, without the blanks around it; None when Ctrl+D ended it.
+
+            What was typed before this was asked for is not in it.
+            """
             loop = asyncio.get_running_loop()
             line: asyncio.Future[bytes] = loop.create_future()
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
@@ -149,7 +157,8 @@ else:
                     line.set_result(data)
 
             with self._reading(lambda data: loop.call_soon_threadsafe(set_line, data)):
-                return (await line).decode("utf-8", "replace").strip()
+                text = (await line).decode("utf-8", "replace")
+            return text.strip() if text else None
 
         # --- the terminal --------------------------------------------------------------------------------------
 
