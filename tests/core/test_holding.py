@@ -322,7 +322,6 @@ async def test_a_real_card_gets_every_word_whole_and_nothing_but_fades_at_the_se
     # Before the silence: the message from its beginning, whole but for the fade.
     reached, torn = followed(stripped(before), stripped(frames))
     assert len(stripped(before)) - reached - torn <= FADES
-    assert torn == 0 or spoken.underruns
     # After it: the message from the beginning of a word to its end, with a fade in front of that word.
     word = max(TONE.frames_in(mark.start_s) for mark in marks if mark.start_s <= held_at(events)[0])
     assert reached >= word - TONE.frames_in(0.01)
