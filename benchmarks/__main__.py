@@ -26,6 +26,7 @@ ALL = (
     "listening",
     "round_trip",
     "echo",
+    "recognisers",
     "floor",
     "network",
     "long_utterance",

@@ -260,7 +260,7 @@ BAD = [
     ("TTS_BASE_URLS", "http://[half", "an http:// or https:// address"),
     ("TTS_BASE_URLS", "http://host:99999/v1", "an http:// or https:// address"),
     ("STT_BASE_URLS", "localhost:2022", "an http:// or https:// address"),
-    ("STT_ENGINE", "hal", "auto, openai, none"),
+    ("STT_ENGINE", "hal", "auto, openai, whisper, sphinx, none"),
     ("STT_LANGUAGE", "Klingon!", "neither auto nor the code of a language"),
     ("WHENEVER_S", "0", "a number above 0 up to 3600"),
     ("DUCKING", "1.5", "a number from 0 below 1"),
@@ -293,6 +293,7 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "agent_voices"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
+    takes_anything |= {"whisper_model"}
     takes_anything |= {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
     takes_anything |= {"openai_api_key", "speech_server_token"}
     takes_anything |= {"end_word", "wait_phrases", "repeat_phrases"}

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.command import voice_mcp, voice_mcp_after, voice_mcp_without
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.ggml import write_tone_model
 from tests.support.pulse import PulseCard
 
 KEY = "sk-planted-0123456789abcdef"
@@ -169,7 +170,7 @@ def test_every_recogniser_has_a_line_that_tells_of_its_key(tmp_path: Path, dead_
     with SpeechEndpoint(api_key=KEY) as endpoint:
         urls = f"{endpoint.base_url},{dead_endpoint},https://api.openai.com/v1"
         settings = {"VOICEMODE_STT_BASE_URLS": urls, "VOICEMODE_STT_API_KEYS": KEY}
-        listening, dead, openai = recognisers(tmp_path / "data", **settings)
+        listening, dead, openai, _ = recognisers(tmp_path / "data", **settings)
         assert endpoint.transcriptions == []
     assert (listening["state"], listening["detail"]) == ("ok", f"{endpoint.host} answers, with a key")
     assert (dead["state"], "VOICEMODE_STT_BASE_URLS" in dead["hint"]) == ("warning", True)
@@ -179,14 +180,14 @@ def test_every_recogniser_has_a_line_that_tells_of_its_key(tmp_path: Path, dead_
 def test_a_recogniser_that_refuses_the_key_is_a_warning_that_names_its_setting(tmp_path: Path) -> None:
     with SpeechEndpoint(api_key="another") as endpoint:
         settings = {"VOICEMODE_STT_BASE_URLS": endpoint.base_url, "VOICEMODE_STT_API_KEYS": KEY}
-        (found,) = recognisers(tmp_path / "data", **settings)
+        found, _ = recognisers(tmp_path / "data", **settings)
     assert found["state"] == "warning"
     assert "VOICEMODE_STT_API_KEYS" in found["hint"]
 
 
 def test_a_recogniser_that_lists_no_models_is_fine(tmp_path: Path) -> None:
     with SpeechEndpoint(listing=Behaviour.web_page(404)) as endpoint:
-        (found,) = recognisers(tmp_path / "data", VOICEMODE_STT_BASE_URLS=endpoint.base_url)
+        found, _ = recognisers(tmp_path / "data", VOICEMODE_STT_BASE_URLS=endpoint.base_url)
     assert (found["state"], "/v1" in found["hint"]) == ("ok", True)
 
 
@@ -196,11 +197,27 @@ def test_where_nobody_can_listen_it_is_said_and_where_nobody_is_to_it_is_fine(tm
         "OPENAI_API_KEY": KEY,
         "VOICEMODE_OFFLINE": "true",
     }
-    left_alone, nobody = recognisers(tmp_path / "data", **openai)
+    left_alone, _, nobody = recognisers(tmp_path / "data", **openai)
     assert "OFFLINE" in left_alone["detail"]
     assert (nobody["state"], nobody["detail"]) == ("warning", "Nobody can turn speech into words.")
-    (unwanted,) = recognisers(tmp_path / "data", VOICEMODE_STT_ENGINE="none")
+    unwanted, _ = recognisers(tmp_path / "data", VOICEMODE_STT_ENGINE="none")
     assert (unwanted["state"], "VOICEMODE_STT_ENGINE=none" in unwanted["detail"]) == ("ok", True)
+
+
+def test_recognisers_of_this_machine_are_one_line_that_warns_only_those_who_ask_for_them(tmp_path: Path) -> None:
+    _, quiet = recognisers(tmp_path / "data", VOICEMODE_STT_ENGINE="none")
+    assert quiet["state"] == "ok"
+    assert quiet["detail"].startswith("on this machine: whisper ")
+    _, asked = recognisers(tmp_path / "data", VOICEMODE_STT_ENGINE="whisper")
+    assert (asked["state"], "install" in asked["hint"]) == ("warning", True)
+
+
+def test_whisper_on_this_machine_is_told_when_it_is_there(tmp_path: Path) -> None:
+    pytest.importorskip("_pywhispercpp", reason="pywhispercpp has no wheel here")
+    weights = write_tone_model(tmp_path / "tones.bin")
+    settings = {"VOICEMODE_STT_ENGINE": "whisper", "VOICEMODE_WHISPER_MODEL": str(weights)}
+    _, found = recognisers(tmp_path / "data", **settings)
+    assert (found["state"], "whisper (tones.bin) is installed" in found["detail"]) == ("ok", True)
 
 
 def test_a_format_recordings_cannot_be_written_in_is_broken_and_the_rest_is_looked_at(tmp_path: Path) -> None:

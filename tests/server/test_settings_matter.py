@@ -26,11 +26,13 @@ from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.fixtures import require_pulse
+from tests.support.ggml import LOW_HZ, tone, write_tone_model
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.onnx_file import BANDS, HOPS, write_network
 from tests.support.pulse import PulseCard
 from tests.support.spoken import said as said_by_the_user
 from tests.support.spoken import silence
+from tests.support.voice import speak
 from tests.support.waiting import eventually, eventually_async
 from tests.support.wav import wav
 from voice_mcp.app import (
@@ -51,7 +53,7 @@ from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoi
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.types import LISTENING_FORMAT, Transcript
+from voice_mcp.types import LISTENING_FORMAT, RecognitionHints, Transcript
 
 EAGERNESS: tuple[Literal["careful", "balanced", "quick"], ...] = ("careful", "balanced", "quick")
 
@@ -715,6 +717,34 @@ async def test_audio_feedback_plays_chimes(tmp_path: Path, audio_feedback: bool,
         given = {"audio_output": "sounddevice", "audio_feedback": audio_feedback, "no_speech_timeout_s": 1}
         await listened(tmp_path, silence(0.1), **given)
         assert any(card.captured()) is audio_feedback
+
+
+async def test_stt_engine_may_be_a_recogniser_of_this_machine(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx", reason="pocketsphinx has no wheel here")
+    house = make_house(tmp_path, stt_engine="sphinx")
+    (recognizer,) = house.transcriber.roster.engines
+    assert (await recognizer.transcribe(await speak("yes", speed=0.9), RecognitionHints())).text == "yes"
+    await house.aclose()
+
+
+async def test_whisper_model_is_what_whisper_listens_with(tmp_path: Path) -> None:
+    pytest.importorskip("_pywhispercpp", reason="pywhispercpp has no wheel here")
+    own = write_tone_model(tmp_path / "own.bin", yes=" indeed")
+    house = make_house(tmp_path, stt_engine="whisper", whisper_model=str(own))
+    (recognizer,) = house.transcriber.roster.engines
+    transcript = await recognizer.transcribe(tone(LOW_HZ), RecognitionHints())
+    assert (transcript.text, transcript.engine, transcript.model) == ("indeed", "whisper", "own.bin")
+    await house.aclose()
+
+
+async def test_whisper_model_listens_after_the_endpoints_once_it_is_there(tmp_path: Path) -> None:
+    pytest.importorskip("_pywhispercpp", reason="pywhispercpp has no wheel here")
+    names = []
+    for model in ("base", str(write_tone_model(tmp_path / "own.bin"))):
+        house = make_house(tmp_path, whisper_model=model, stt_base_urls=("http://127.0.0.1:1/v1",))
+        names.append([recognizer.name for recognizer in house.transcriber.roster.engines])
+        await house.aclose()
+    assert names == [["127.0.0.1:1"], ["127.0.0.1:1", "whisper"]]
 
 
 async def test_no_setting_is_without_a_test() -> None:

@@ -54,7 +54,19 @@ CATALOGUE = (
         "base.en", 147_964_211, "a03779c86df3323075f5e796cb2ce5029f00ec8869eee3fdfb897afe36c6d002", "English, quick"
     ),
     _whisper(
+        "base-q8_0",
+        81_768_585,
+        "c577b9a86e7e048a0b7eada054f4dd79a56bbfa911fbdacf900ac5b567cbb7d9",
+        "99 languages, base in half the memory",
+    ),
+    _whisper(
         "small", 487_601_967, "1be3a9b2063867b937e64e2ec7483364a79917e157fa98c5d94b5c1fffea987b", "99 languages, good"
+    ),
+    _whisper(
+        "small-q8_0",
+        264_464_607,
+        "49c8fb02b65e6049d5fa6c04f81f53b867b5ec9540406812c643f177317f779f",
+        "99 languages, small in half the memory",
     ),
     _whisper(
         "small.en", 487_614_201, "c6138d6d58ecc8322097e0f987c32f1be8bb0a18532a3f88f734d1bbf9c41e5d", "English, good"

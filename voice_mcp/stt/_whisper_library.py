@@ -21,7 +21,8 @@ from voice_mcp.types import LISTENING_FORMAT
 LEAST_FRAMES = LISTENING_FORMAT.frames_in(1.25)
 """The library takes less than a second for nothing at all; silence is put behind what is shorter."""
 MOST_THREADS = 4
-"""More gain little, and something has to be left for the sound."""
+"""More gain little. No more than half of the cores either: the library's threads wait for each other in a busy loop,
+so where others work too, two threads on two cores took three times as long as one."""
 _ERROR = 4
 _FOREIGN = (RuntimeError, IndexError, ValueError, MemoryError)
 """What the binding makes of the library's own exceptions."""
@@ -92,7 +93,7 @@ class WhisperModel:
         parameters = library.whisper_full_default_params(library.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
         parameters.language = self._language(language)
         parameters.initial_prompt = prompt or ""
-        parameters.n_threads = min(MOST_THREADS, os.cpu_count() or 1)
+        parameters.n_threads = max(1, min(MOST_THREADS, (os.cpu_count() or 1) // 2))
         parameters.suppress_nst = True  # "[BLANK_AUDIO]" and "(music)" are nobody's words
         parameters.print_progress = False
         return parameters
