@@ -152,7 +152,7 @@ def test_a_terminal_shows_what_is_said_that_it_hears_and_what_it_understood(room
 @pytest.mark.parametrize("key", [" ", "\r"], ids=["space", "enter"])
 def test_a_key_ends_the_turn(room: Room, key: str) -> None:
     with room.terminal(*NEVER) as terminal:
-        terminal.wait_for("You are heard")
+        terminal.wait_for(WORDS)  # so far: of the first pause
         terminal.press(key)
         assert terminal.exit_code() == 0
         assert terminal.output == f"{WORDS}\n"
@@ -251,7 +251,7 @@ def test_by_hand_space_cuts_the_message_short_and_begins_the_turn(room: Room) ->
     with room.terminal(LONG, "--push-to-talk") as terminal:
         eventually(room.has_begun_to_speak, LONGEST_S, "the first sound")
         terminal.press(" ")
-        terminal.wait_for("You are heard")
+        terminal.wait_for(WORDS)  # so far: of the first pause
         terminal.press("\r")
         assert terminal.exit_code() == 0
         assert terminal.output == f"{WORDS}\n"

@@ -82,16 +82,19 @@ async def test_the_terminal_is_as_before_whatever_happens(terminal: tuple[int, i
 async def test_a_typed_line_does_not_hold_what_was_typed_before_it_was_asked_for(terminal: tuple[int, int]) -> None:
     leader, follower = terminal
     os.write(leader, b"too early\n")
-    asking = asyncio.ensure_future(PosixKeyboard(follower).line())
-    await asyncio.sleep(0)  # so that it asks
-    os.write(leader, "  Grün.  \n".encode())
+
+    def answer() -> None:
+        os.write(leader, "  Grün.  \n".encode())
+
     async with asyncio.timeout(LONGEST_S):
-        assert await asking == "Grün."
+        assert await PosixKeyboard(follower).line(answer) == "Grün."
 
 
 async def test_whoever_waits_for_a_line_can_be_called_off(terminal: tuple[int, int]) -> None:
-    asking = asyncio.ensure_future(PosixKeyboard(terminal[1]).line())
-    await asyncio.sleep(0)  # so that it asks
+    asked = asyncio.Event()
+    asking = asyncio.ensure_future(PosixKeyboard(terminal[1]).line(asked.set))
+    async with asyncio.timeout(LONGEST_S):
+        await asked.wait()
     asking.cancel()
     async with asyncio.timeout(LONGEST_S):
         with pytest.raises(asyncio.CancelledError):

@@ -250,11 +250,9 @@ class _Conversation:
         assert self._keyboard is not None
         warn(why)
         self._was_told = True
-        question = Text(f"{visible(self._order.message)} " if self._order.message is not None else "", style="bold")
-        self._console.print(question.append("> "), end="")
         try:
             async with asyncio.timeout(self._order.most_s):
-                text = await self._keyboard.line()
+                text = await self._keyboard.line(self._show_question)
         except TimeoutError:
             text = None
         except asyncio.CancelledError:
@@ -266,3 +264,8 @@ class _Conversation:
         if not text:
             return Outcome(AnswerStatus.NO_SPEECH, spoken, notes=(why,))
         return Outcome(AnswerStatus.ANSWERED, spoken, response=text, notes=(TYPED, why))
+
+    def _show_question(self) -> None:
+        message = self._order.message
+        question = (f"{visible(message)} ", "bold") if message is not None else ""
+        self._console.print(Text.assemble(question, "> "), end="")

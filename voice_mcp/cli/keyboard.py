@@ -81,8 +81,9 @@ if sys.platform == "win32":
                 over.set()
                 reader.join()
 
-        async def line(self) -> str | None:
+        async def line(self, ask: Callable[[], None]) -> str | None:
             """See ``PosixKeyboard.line``."""
+            ask()
             loop = asyncio.get_running_loop()
             line: asyncio.Future[str] = loop.create_future()
 
@@ -143,14 +144,16 @@ else:
                 finally:
                     self._leave()
 
-        async def line(self) -> str | None:
+        async def line(self, ask: Callable[[], None]) -> str | None:
             """The next line, without the blanks around it; None when Ctrl+D ended it.
 
-            What was typed before this was asked for is not in it.
+            Args:
+                ask: Shows that a line is wanted; what was typed before is not in it.
             """
             loop = asyncio.get_running_loop()
             line: asyncio.Future[bytes] = loop.create_future()
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
+            ask()
 
             def set_line(data: bytes) -> None:
                 if not line.done():
