@@ -127,7 +127,7 @@ async def test_events_carry_the_data_that_is_written_down(
         with pytest.raises(AllRecognizersFailed):
             await desk.hear()
     assert {name for name in desk.names() if name.startswith("STT")} == {
-        *("STT_START", "STT_COMPLETE", "STT_NO_SPEECH", "STT_ERROR"),
+        *("STT_START", "STT_REQUEST", "STT_COMPLETE", "STT_NO_SPEECH", "STT_ERROR"),
     }
     explained = rows(DOCS / "events.md")
     for event in desk.told.events:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import wave
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +92,3 @@ def is_free(path: Path) -> bool:
         return lock_descriptor(fd, blocking=False)
     finally:
         os.close(fd)
-
-
-def drained(fifo: Path) -> None:
-    """Let go of whoever waits for a pipe's other end."""
-    with suppress(OSError):
-        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
