@@ -39,7 +39,7 @@ def test_a_healthy_machine_passes(tmp_path: Path) -> None:
     names = [entry["name"] for entry in report["checks"]]
     assert names == [
         *("voice-mcp", "settings", "data folder", "sound out", "PortAudio", "miniaudio", "codecs", "espeak"),
-        *("endpoints", "sound in", "recogniser", "recogniser"),
+        *("endpoints", "sound in", "recogniser", "recogniser", "recogniser"),
     ]
     assert all(entry.keys() == {"name", "state", "detail", "hint"} for entry in report["checks"])
     assert {entry["state"] for entry in report["checks"]} <= {"ok", "warning"}

@@ -25,7 +25,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "--help")
     assert done.returncode == 0
-    for name in ("speak", "demo", "doctor", "voices", "devices", "settings", "log", "conversations"):
+    for name in ("speak", "demo", "models", "doctor", "voices", "devices", "settings", "log", "conversations"):
         assert f" {name} " in done.stdout
 
 
