@@ -237,6 +237,9 @@ class Conversing:
             again = await self._take_turns(microphone, start, interruption)
             if (gone_s := microphone.tape.lost_s) > 0:
                 self._answer.notes.append(f"The microphone was gone for {gone_s:.1f} s; what was said then is missing.")
+        except TranscriptionFailed:
+            await signals.play(Chime.FAILED)
+            raise
         finally:
             await asyncio.shield(self._close_microphone())
         if again:
