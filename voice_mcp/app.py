@@ -253,9 +253,9 @@ class App:
 
     def _ears(self) -> Ears:
         """What listening takes. Thread: any but the event loop's; loads numpy, and models where there are some."""
-        from voice_mcp.vad.silero import SileroDetector
-
         settings = self.settings
+        if any(isinstance(recognizer, OpenAIRecognizer) for recognizer in self.transcriber.roster.engines):
+            load_sdk()
         return Ears(
             detector=SileroDetector(),
             transcriber=self.transcriber,
@@ -289,12 +289,11 @@ class App:
             for engine in self.engines:
                 if isinstance(engine, EspeakEngine):
                     await engine.warm_up()
-            everybody = (*self.engines, *self.transcriber.roster.engines)
-            behind_http = [each for each in everybody if isinstance(each, OpenAIEngine | OpenAIRecognizer)]
+            behind_http = [engine for engine in self.engines if isinstance(engine, OpenAIEngine)]
             if behind_http:
                 await asyncio.to_thread(load_sdk)
-                for each in behind_http:
-                    each.prepare()
+                for engine in behind_http:
+                    engine.prepare()
             if self.speaker.discretion.is_needed:
                 await asyncio.to_thread(load_detector)
         except VoiceError as exc:

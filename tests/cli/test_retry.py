@@ -198,7 +198,7 @@ def test_it_is_in_the_event_log(past: Past, speech_endpoint: SpeechEndpoint) -> 
     past.record(sound(0.3), **FAILED)
     retry(past, speech_endpoint)
     told = [event["event_type"] for event in logged_events(past.data) if event["utterance_id"] == "utt_1"]
-    assert told == ["STT_START", "STT_COMPLETE"]
+    assert told == ["STT_START", "STT_REQUEST", "STT_COMPLETE"]
 
 
 def test_without_anybody_to_ask_nothing_is_lost(past: Past) -> None:

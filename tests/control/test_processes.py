@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ WAIT_S = 20.0
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Any]:
-    """Starts a server with a door, all of them in the same data folder."""
+    """Starts servers with a door in the same data folder, each with a device, and so a room, of its own."""
     async with AsyncExitStack() as servers:
+        rooms = count(1)
 
         async def start_one() -> StdioServer:
-            server = await servers.enter_async_context(StdioServer(tmp_path))
+            own_room = {"VOICEMODE_OUTPUT_DEVICE": f"1.{next(rooms):05}x"}
+            server = await servers.enter_async_context(StdioServer(tmp_path, own_room))
             await server.initialize()
             await server.ask("tools/list")
             await eventually_async(lambda: door(tmp_path, server).exists(), WAIT_S, "the door")
@@ -128,7 +131,7 @@ async def test_a_server_that_ends_takes_its_door_with_it(start: Any, tmp_path: P
     else:
         server.process.send_signal(getattr(signal, ending))
     await server.exit_code()
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list((tmp_path / "run").glob("*.sock")) == []
 
 
 async def test_a_message_is_paused_and_resumed_and_its_call_is_answered_when_all_of_it_was_heard(

@@ -221,9 +221,9 @@ class _Way:
         finally:
             for task in tasks:
                 task.cancel()
+            server_writer.close()  # before anything is waited for: this task may be cancelled as it waits
             # A client that leaves in the middle is how half of the tests end.
             await asyncio.gather(*tasks, return_exceptions=True)
-            server_writer.close()
 
     async def _upwards(self, server: asyncio.StreamWriter) -> None:
         reader = self._client[0]
