@@ -24,8 +24,8 @@ from tests.support.pulse import PulseCard
 from tests.support.spoken import heard_share, phrases, silence
 from tests.support.stdio import StdioServer
 
-ANSWERS = 20
-INTERRUPTIONS = 20
+ANSWERS = 8
+INTERRUPTIONS = 8
 SPEAKERS = ("en-us-f1", "en-gb-m2", "en-us-m1", "en-gb-f2")
 SHORT = 5
 """The turn "Yes please" of each speaker."""
@@ -33,7 +33,7 @@ PHRASE = 0
 """A turn whose first phrase opens with a vowel, which is soft."""
 WHOLE = 0.9
 """What is heard to this share is heard whole: the rest is resampling."""
-IDLE_S, LISTEN_S = 10.0, 20.0
+IDLE_S, LISTEN_S = 8.0, 15.0
 NOISE_FLOOR = 8
 """Of 32767: what fades is silent below."""
 LONG = "This message has many words and goes on for a good while, so that there is time enough to interrupt it. " * 3
@@ -91,7 +91,7 @@ async def _answers(place: Place, more: Mapping[str, str], *, folder: Path | None
                 saying = place.microphone.say(silence(number % 6 / 100) + speech)
                 result = await server.answer(call)
                 answered_s = time.perf_counter()
-                assert result["structuredContent"]["status"] == "answered", result
+                assert result["result"]["structuredContent"]["status"] == "answered", result
                 delays.append(answered_s - saying.over_s(LIMIT_S))
                 lost += heard_share(speech, place.endpoint.transcriptions[-1].upload.frames) < WHOLE
     return delays, lost
@@ -140,7 +140,7 @@ async def _interruptions(place: Place) -> list[Figure]:
                 place.card.clear()
                 saying = place.microphone.say(speech)
                 result = await server.answer(call)
-                assert result["structuredContent"]["status"] == "interrupted", result
+                assert result["result"]["structuredContent"]["status"] == "interrupted", result
                 silences.append(_silent_from_s(place.card) - saying.begun_s(LIMIT_S))
                 lost += heard_share(speech, place.endpoint.transcriptions[-1].upload.frames) < WHOLE
     return [

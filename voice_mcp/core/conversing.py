@@ -246,7 +246,7 @@ class Conversing:
             return None
         if self._stopping:
             return AnswerStatus.INTERRUPTED
-        await signals.play(Chime.DONE if self._answer.said else Chime.FAILED)
+        signals.play_beside(Chime.DONE if self._answer.said else Chime.FAILED)
         is_interrupted = interruption is not None or (self._cut_short and self._answer.said)
         return AnswerStatus.INTERRUPTED if is_interrupted else self._answer.status
 

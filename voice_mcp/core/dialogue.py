@@ -107,9 +107,8 @@ class Dialogue:
         for conversing in self.unfinished:
             conversing.stop()
         endings = [asyncio.ensure_future(conversing.ended()) for conversing in self.unfinished]
-        if not endings:
-            return True
-        _, late = await asyncio.wait(endings, timeout=timeout_s)
+        late = (await asyncio.wait(endings, timeout=timeout_s))[1] if endings else set()
+        await self.signals.aclose()
         return not late
 
     # --- what a key can do: ``protocols.Ears`` -----------------------------------------------------------------

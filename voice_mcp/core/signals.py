@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from voice_mcp.core.chimes import CHIME_FORMAT, Chime, chime_frames
@@ -23,6 +24,18 @@ class Signals:
     def __init__(self, speakers: Speakers, *, enabled: bool) -> None:
         self._speakers = speakers
         self._enabled = enabled
+        self._playing: asyncio.Task[None] | None = None
+
+    def play_beside(self, chime: Chime) -> None:
+        """Play a chime while the answer is on its way: nobody waits for it, and whoever speaks next cuts it short."""
+        if self._enabled:
+            self._playing = asyncio.create_task(self.play(chime), name="chime")
+
+    async def aclose(self) -> None:
+        """Nothing more is played."""
+        if self._playing is not None:
+            self._playing.cancel()
+            await asyncio.wait([self._playing])
 
     async def play(self, chime: Chime, pan: float = 0.0) -> None:
         """Play a chime; returns when it has been heard. A chime that cannot be played is left out."""
