@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from voice_mcp.cli.keyboard import Key, find_keyboard, keys_in
+from voice_mcp.cli.keyboard import Key, keys_in
 
 if sys.platform == "win32":
     pytest.skip("terminals of POSIX systems", allow_module_level=True)
@@ -101,6 +101,10 @@ async def test_whoever_waits_for_a_line_can_be_called_off(terminal: tuple[int, i
             await asking
 
 
-async def test_what_is_no_terminal_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(" "))
-    assert find_keyboard() is None
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_only_a_terminal_has_keys(terminal: tuple[int, int], is_terminal: bool) -> None:
+    stdin = terminal[1] if is_terminal else subprocess.DEVNULL
+    look = "from voice_mcp.cli.keyboard import find_keyboard; print(find_keyboard() is not None)"
+    command = [sys.executable, "-c", look]
+    found = subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=LONGEST_S, check=True)
+    assert found.stdout == f"{is_terminal}\n"

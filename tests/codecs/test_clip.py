@@ -51,7 +51,6 @@ def test_what_would_be_too_large_as_flac_goes_as_opus_under_a_name_that_servers_
         assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
 
 
-def test_what_is_too_long_for_any_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voice_mcp.codecs.clip.MOST_UPLOAD_BYTES", 1000)
+def test_what_is_too_long_for_any_server_is_refused() -> None:
     with pytest.raises(UnsupportedFormat, match="minutes of sound"):
-        make_upload(sound(30.0), LISTENING_FORMAT)
+        make_upload(sound(30.0), LISTENING_FORMAT, most_bytes=1000)

@@ -21,10 +21,9 @@ import pytest
 from tests.core.test_holding import WAIT_S, begin, end_of, house
 from tests.support.waiting import eventually_async
 from voice_mcp.app import App
-from voice_mcp.control import door as door_module
 from voice_mcp.control.address import Address, find_doors, reach, remove_dead
 from voice_mcp.control.client import Reply, ask
-from voice_mcp.control.door import AT_ONCE, FOREIGN, NO_SUCH_WORD, NOT_JSON, TOO_LONG, WRONG_TOKEN, Door
+from voice_mcp.control.door import AT_ONCE, EXCHANGE_S, FOREIGN, NO_SUCH_WORD, NOT_JSON, TOO_LONG, WRONG_TOKEN, Door
 from voice_mcp.control.doorstep import Doorstep, open_door, open_port, open_socket
 from voice_mcp.control.words import Word
 from voice_mcp.types import SpeechStatus
@@ -43,12 +42,14 @@ OpenHere = Callable[[str], Doorstep]
 
 
 @asynccontextmanager
-async def door_of(folder: Path, open_here: OpenHere = open_door) -> AsyncIterator[tuple[Door, App]]:
+async def door_of(
+    folder: Path, open_here: OpenHere = open_door, exchange_s: float = EXCHANGE_S
+) -> AsyncIterator[tuple[Door, App]]:
     """The door of a real house, in a folder of its own."""
     run = folder / "run"
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with house(folder / "data", control_enabled=False) as (app, _):
-        door = Door(run, app.controls, open_here)
+        door = Door(run, app.controls, open_here, exchange_s)
         await door.open()
         assert door.is_open
         try:
@@ -244,11 +245,8 @@ async def test_a_port_is_deaf_to_whoever_does_not_know_the_token(tmp_path: Path,
         assert await raw(address, json.dumps(request).encode()) == {"error": WRONG_TOKEN}
 
 
-async def test_whoever_says_nothing_is_shown_out_and_holds_up_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door_module, "EXCHANGE_S", 0.3)
-    async with door_of(tmp_path), AsyncExitStack() as idlers:
+async def test_whoever_says_nothing_is_shown_out_and_holds_up_nobody(tmp_path: Path) -> None:
+    async with door_of(tmp_path, exchange_s=0.3), AsyncExitStack() as idlers:
         (address,) = doors(tmp_path)
         for _ in range(AT_ONCE + 20):
             idlers.enter_context(reach(address))

@@ -421,10 +421,10 @@ async def test_closing_leaves_no_child_even_in_the_middle_of_speech() -> None:
 @unix_only
 async def test_an_audio_process_that_does_not_go_is_killed() -> None:
     stubborn = scripted("""
-        import sys, time
+        import signal, sys
         sys.stdin.buffer.read()
         print('{"event": "devices_end"}', flush=True)
-        time.sleep(3600)
+        signal.pause()
     """)
     link = AudioLink(NULL, stubborn)
     await link.start()

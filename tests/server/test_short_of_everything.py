@@ -128,23 +128,18 @@ def on_a_small_disk(hearing: Hearing) -> SmallDisk:
         "VOICEMODE_SILENCE_THRESHOLD_MS": "800",
         "VOICEMODE_SAVE_AUDIO": "true",
     }
-    return SmallDisk(hearing.root, env, ("-c", SMALL_DISK))
+    return SmallDisk(hearing.root, env, ("-c", SMALL_DISK), under=("unshare", "--mount"))
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Python, in a mount namespace of its own."""
+def mounts() -> None:
+    """A disk of its own for a process, or no test."""
     if not mounts_are_allowed():
         pytest.skip("only root may mount a disk")
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec unshare --mount {sys.executable} "$@"\n')
-    python.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(python))
 
 
-async def test_a_full_disk_costs_the_records_and_neither_voice_nor_ear_nor_floor_nor_door(
-    hearing: Hearing, program: None
-) -> None:
+@pytest.mark.usefixtures("mounts")
+async def test_a_full_disk_costs_the_records_and_neither_voice_nor_ear_nor_floor_nor_door(hearing: Hearing) -> None:
     async with on_a_small_disk(hearing) as server:
         await server.initialize()
         await server.answer(server.begin_speaking("Hi."))
@@ -169,7 +164,8 @@ async def test_a_full_disk_costs_the_records_and_neither_voice_nor_ear_nor_floor
         assert await server.exit_code() == 0
 
 
-async def test_a_disk_that_is_full_from_the_start_costs_the_records_alone(hearing: Hearing, program: None) -> None:
+@pytest.mark.usefixtures("mounts")
+async def test_a_disk_that_is_full_from_the_start_costs_the_records_alone(hearing: Hearing) -> None:
     async with on_a_small_disk(hearing) as server:
         await server.initialize()
         server.fill()

@@ -24,6 +24,7 @@ class StdioServer:
         base_dir: Its data root.
         env: More of its environment; None values take a variable away.
         arguments: What follows ``python``.
+        under: What runs ``python``: a program that becomes it.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class StdioServer:
         base_dir: Path,
         env: Mapping[str, str | None] | None = None,
         arguments: tuple[str, ...] = ("-m", "voice_mcp"),
+        under: tuple[str, ...] = (),
     ) -> None:
         settings: dict[str, str | None] = {
             "VOICEMODE_BASE_DIR": str(base_dir),
@@ -40,7 +42,7 @@ class StdioServer:
         }
         merged = {**os.environ, **settings}
         self._env = {name: value for name, value in merged.items() if value is not None}
-        self._arguments = arguments
+        self._command = (*under, sys.executable, *arguments)
         self._next_id = 0
         self._errors = bytearray()
         self.lines: list[dict[str, Any]] = []
@@ -48,8 +50,7 @@ class StdioServer:
 
     async def __aenter__(self) -> Self:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._arguments,
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

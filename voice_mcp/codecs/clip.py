@@ -24,15 +24,20 @@ def make_clip(frames: bytes, fmt: PcmFormat, audio_format: str) -> AudioClip:
     return AudioClip(data, _EXTENSIONS.get(audio_format, audio_format), writer.media_type)
 
 
-def make_upload(frames: bytes, fmt: PcmFormat) -> AudioClip:
+def make_upload(frames: bytes, fmt: PcmFormat, most_bytes: int = MOST_UPLOAD_BYTES) -> AudioClip:
     """Frames as a file for a server on the other side of a network: FLAC, and Opus where that would be too large.
 
+    Args:
+        frames: The sound.
+        fmt: Its shape.
+        most_bytes: How large the file may be.
+
     Raises:
-        UnsupportedFormat: It is too long even so: a hundred minutes.
+        UnsupportedFormat: It is too long even so: with what services take, a hundred minutes.
     """
     for audio_format in ("flac", "opus"):
         clip = make_clip(frames, fmt, audio_format)
-        if len(clip.data) <= MOST_UPLOAD_BYTES:
+        if len(clip.data) <= most_bytes:
             return clip
     minutes = fmt.seconds(fmt.frames(len(frames))) / 60
     raise UnsupportedFormat(

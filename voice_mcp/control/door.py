@@ -20,7 +20,7 @@ from voice_mcp.protocols import Controls
 logger = logging.getLogger(__name__)
 
 EXCHANGE_S = 2.0
-"""How long an exchange may take, from the connection to the answer's last byte."""
+"""Longer than a server under load takes to answer; whoever says nothing is in the way no longer than this."""
 AT_ONCE = 64
 """How many may be in the doorway; others wait outside, in the kernel's queue, and cost no descriptor."""
 AGAIN_S = 0.5
@@ -45,12 +45,20 @@ class Door:
         folder: Where the doors are; it is there, and private.
         controls: What they can ask for.
         open_here: Opens it.
+        exchange_s: How many seconds an exchange may take, from the connection to the answer's last byte.
     """
 
-    def __init__(self, folder: Path, controls: Controls, open_here: Callable[[str], Doorstep] = open_door) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        controls: Controls,
+        open_here: Callable[[str], Doorstep] = open_door,
+        exchange_s: float = EXCHANGE_S,
+    ) -> None:
         self._folder = str(folder)
         self._controls = controls
         self._open_here = open_here
+        self._exchange_s = exchange_s
         self._doorstep: Doorstep | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -113,7 +121,7 @@ class Door:
         loop = asyncio.get_running_loop()
         with connection:
             try:
-                async with asyncio.timeout(EXCHANGE_S):
+                async with asyncio.timeout(self._exchange_s):
                     answer = await self._answer_to(connection)
                     await loop.sock_sendall(connection, json.dumps(answer).encode() + b"\n")
                     await _see_out(connection)

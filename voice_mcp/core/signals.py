@@ -1,4 +1,4 @@
-"""Chimes on their way to the ear. Whoever plays one holds the floor."""
+"""Chimes on their way to the ear. Whoever plays one holds the floor, or has just held it: it lingers for longer."""
 
 from __future__ import annotations
 
