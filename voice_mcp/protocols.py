@@ -532,6 +532,10 @@ class Capture(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close the microphone; another can be opened from now on. Returns at once, and may be called twice."""
+        ...
+
     async def aclose(self) -> None:
         """Close the microphone; it is closed when this returns. May be called twice."""
         ...

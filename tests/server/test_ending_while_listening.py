@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import wave
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.server.hearing_server import LATE, Hearing, hears, is_free, nothing_is_held, write_wav
+from tests.server.hearing_server import LATE, WORDS, Hearing, hears, is_free, nothing_is_held, write_wav
 from tests.server.hearing_server import hearing as hearing
 from tests.support.house import exchanges
 from tests.support.processes import AUDIO, MICROPHONE, child, children
@@ -166,3 +167,22 @@ async def test_the_user_is_not_listened_to_any_longer_than_the_host_wants_while_
         talking.process.kill()
         result = (await waiting.answer(call))["result"]["structuredContent"]
         assert result["status"] == "completed"
+
+
+def _has_opened(hearing: Hearing, times: int) -> bool:
+    return hearing.kinds.count("RECORDING_START") == times
+
+
+async def test_a_call_that_is_cancelled_while_it_speaks_and_listens_leaves_the_microphone_to_the_next(
+    hearing: Hearing,
+) -> None:
+    async with hearing.server(VOICEMODE_BARGE_IN="headphones") as server:
+        await server.initialize()
+        for number in range(1, 4):
+            call = server.begin_conversing("This message goes on for a good while. " * 20)
+            opened = partial(_has_opened, hearing, number)
+            await eventually_async(opened, 20.0, "an open microphone")
+            server.notify("notifications/cancelled", {"requestId": call})
+        result = (await server.answer(server.begin_conversing("And now?")))["result"]["structuredContent"]
+    assert result["response"] == WORDS
+    assert "note" not in result

@@ -118,7 +118,9 @@ class Connection:
     def abort(self) -> None:
         """End at once, whatever is left to send."""
         self._pump.cancel()
-        self._writer.transport.abort()
+        # Early Pythons 3.11 forget their TLS when it is closed while it closes by itself, and then cannot abort it.
+        with contextlib.suppress(AttributeError):
+            self._writer.transport.abort()
 
     async def _read(self) -> None:
         try:

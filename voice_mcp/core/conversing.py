@@ -183,6 +183,7 @@ class Conversing:
         self._stopping = True
         if note is not None:
             self._answer.notes.append(note)
+        self._let_go_of_the_microphone()
         if self._speech is not None:
             self._speech.stop()
         if self._listening is not None:
@@ -329,7 +330,8 @@ class Conversing:
         self._speech, self._is_saying, self._cut_short = speech, True, False
         self._key.clear()
         try:
-            interruption = await self._listen_meanwhile(speech) if await self._prepare_barge_in() else None
+            listens = await self._prepare_barge_in() and not self._stopping
+            interruption = await self._listen_meanwhile(speech) if listens else None
             if interruption is None:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
@@ -358,7 +360,7 @@ class Conversing:
         opening, ended = self._begin_to_open(), asyncio.ensure_future(speech.ended())
         try:
             await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done():
+            if not opening.done() or opening.cancelled():
                 return None  # it is over before anybody could listen
             microphone = opening.result()
             self._barge_in.agent_speaks()
@@ -416,7 +418,8 @@ class Conversing:
 
     def _open_ahead(self, position_s: float, total_s: float | None, text: str) -> None:
         """The message is nearly over: whoever answers at once is to be heard."""
-        if self._opening is None and total_s is not None and total_s - position_s <= OPEN_AHEAD_S:
+        is_nearly_over = total_s is not None and total_s - position_s <= OPEN_AHEAD_S
+        if self._opening is None and is_nearly_over and not self._stopping:
             self._begin_to_open()
 
     def _begin_to_open(self) -> asyncio.Task[OpenMicrophone]:
@@ -430,6 +433,14 @@ class Conversing:
 
     async def _open(self) -> OpenMicrophone:
         return await asyncio.shield(self._begin_to_open())
+
+    def _let_go_of_the_microphone(self) -> None:
+        """Hear nothing more, however long the rest takes to end: the next conversation may want to hear at once."""
+        if self._opening is None:
+            return
+        self._opening.cancel()
+        if self._opening.done() and not self._opening.cancelled() and self._opening.exception() is None:
+            self._opening.result().close()
 
     async def _close_microphone(self) -> None:
         opening, self._opening, self._microphone = self._opening, None, None

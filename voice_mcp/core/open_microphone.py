@@ -76,6 +76,10 @@ class OpenMicrophone:
             raise self._problem
         return b""
 
+    def close(self) -> None:
+        """Hear nothing more; ``aclose`` waits until it is closed. Returns at once."""
+        self._capture.close()
+
     async def aclose(self) -> None:
         """Close the microphone; it is closed when this returns. May be called twice."""
         self._reader.cancel()
