@@ -32,6 +32,7 @@ def _serve() -> None:
 
         from voice_mcp.app import log_everything, serve
         from voice_mcp.errors import VoiceError
+        from voice_mcp.last_resort import ended_in_any_case
         from voice_mcp.offline import refuse_the_network
         from voice_mcp.settings import load_settings
 
@@ -43,7 +44,8 @@ def _serve() -> None:
             log_everything()
         if loaded.settings.offline:
             refuse_the_network()
-        anyio.run(serve, loaded.settings)
+        with ended_in_any_case():
+            anyio.run(serve, loaded.settings)
     except VoiceError as exc:
         sys.exit(f"voice-mcp: {exc.advice}")
 

@@ -698,8 +698,10 @@ async def listened(base_dir: Path, sound: bytes, **given: Any) -> dict[str, Any]
 
 
 async def test_silence_threshold_ms_is_the_silence_that_ends_a_turn(tmp_path: Path) -> None:
-    short = await listened(tmp_path, said_by_the_user(number=3), silence_threshold_ms=300)
-    long = await listened(tmp_path, said_by_the_user(number=3), silence_threshold_ms=3_000)
+    # In one breath: from a pause that is gone on from, the silence learns.
+    breath = said_by_the_user(number=5, pause_s=0.0)
+    short = await listened(tmp_path, breath, silence_threshold_ms=300)
+    long = await listened(tmp_path, breath, silence_threshold_ms=3_000)
     assert long["end_of_turn_ms"] >= 2_900
     assert short["end_of_turn_ms"] < long["end_of_turn_ms"] - 1_000
 

@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 MESSAGE = "This sentence is one of very many and takes its time. " * 300
-LATER_MB = 6
+LATER_MB = 4
 """So much more memory a server gets when it has begun to speak."""
 LIMITED = f"""
 import resource, runpy, signal, sys
