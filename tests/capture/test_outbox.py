@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from voice_mcp.capture.outbox import LARGEST_S, Outbox
+from voice_mcp.capture.stir import STAYS_S
 from voice_mcp.types import PcmFormat
 
 WAIT_S = 10.0
@@ -37,6 +38,10 @@ class Reader:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.reports) >= count, WAIT_S)
 
+    def wait_for_event(self, event: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.reports and self.reports[-1][0]["event"] == event, WAIT_S)
+
     @property
     def frames(self) -> bytes:
         return b"".join(payload for _, payload in self.reports)
@@ -60,18 +65,34 @@ def put(outbox: Outbox, first: int, end: int, *, after_loss: bool = False) -> li
     ]
 
 
-def test_what_comes_by_10_ms_goes_out_by_30(reader: Reader) -> None:
+def test_what_comes_by_10_ms_goes_out_by_40(reader: Reader) -> None:
     outbox = Outbox(reader, lambda: None)
-    put(outbox, 0, 3)
+    put(outbox, 0, 4)
     reader.wait_for(1)
-    put(outbox, 3, 6)
+    put(outbox, 4, 8)
     reader.wait_for(2)
     outbox.close()
     assert [report for report, _ in reader.reports] == [
         {"event": "heard", "n": 1, "at_s": 0.0},
-        {"event": "heard", "n": 1, "at_s": 0.03},
+        {"event": "heard", "n": 1, "at_s": 0.04},
     ]
-    assert reader.frames == b"".join(map(block, range(6)))
+    assert reader.frames == b"".join(map(block, range(8)))
+
+
+def test_a_quiet_room_is_told_in_larger_pieces_and_whoever_breaks_the_silence_at_once(reader: Reader) -> None:
+    outbox = Outbox(reader, lambda: None)
+    quiet, loud = block(5), block(5_000)
+    for _ in range(round(STAYS_S / 0.01) + 1):
+        outbox.put_frames(1, FMT, quiet, 0.0, after_loss=False)
+    outbox.put("and so on")
+    reader.wait_for_event("and so on")
+    for sound, blocks in ((quiet, 12), (loud, 4)):
+        told = len(reader.reports)
+        for _ in range(blocks):
+            outbox.put_frames(1, FMT, sound, 0.0, after_loss=False)
+        reader.wait_for(told + 1)
+        assert reader.reports[told][1] == sound * blocks
+    outbox.close()
 
 
 def test_of_blocks_that_were_held_up_the_earliest_moment_counts(reader: Reader) -> None:

@@ -1,7 +1,8 @@
 """What the listening process has to tell, in order, on its way through the pipe.
 
 The device's thread puts frames in and never waits; a thread of its own takes them out and waits as long as the server
-reads nothing. What a microphone gives by 10 ms goes out by ``PIECE_S``, for every report costs the server some time.
+reads nothing. What a microphone gives by 10 or 20 ms goes out by ``PIECE_S``, and while nothing stirs by ``LARGEST_S``:
+to be woken costs the server more than to look at what has come.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any
 
+from voice_mcp.capture.stir import Stir
 from voice_mcp.pipe.process import Send
 from voice_mcp.types import PcmFormat
 
-PIECE_S = 0.030
-LARGEST_S = 0.1
-"""The most that goes out at once, when there is a backlog."""
+PIECE_S = 0.040
+LARGEST_S = 0.120
+"""The most that goes out at once: in a quiet room, and when there is a backlog."""
 HELD_S = 60.0
 """How much is held for a server that reads nothing. What comes beyond that is lost, and the server told so."""
 TICK_S = 0.25
@@ -57,6 +59,8 @@ class Outbox:
         self._waiting: deque[_Piece | dict[str, Any]] = deque()
         self._closing = False
         self._waiting_s = 0.0
+        self._number: int | None = None  # of the capture of which the latest frames are
+        self._stir = Stir()
         self._reporter = Thread(target=self._report_forever, name="reports", daemon=True)
         self._reporter.start()
 
@@ -77,6 +81,9 @@ class Outbox:
             after_loss: Whether some before them were lost.
         """
         with self._changed:
+            if number != self._number:
+                self._number, self._stir = number, Stir()
+            self._stir.add(frames, fmt)
             if self._waiting_s >= self._held_s:
                 return False
             piece = self._waiting[-1] if self._waiting else None
@@ -125,8 +132,8 @@ class Outbox:
         """Whether something is to go out now: called with the lock held."""
         if not self._waiting:
             return self._closing
-        first = self._waiting[0]
-        return len(self._waiting) > 1 or not isinstance(first, _Piece) or first.duration_s >= PIECE_S
+        first, enough_s = self._waiting[0], PIECE_S if self._stir.is_there else LARGEST_S
+        return len(self._waiting) > 1 or not isinstance(first, _Piece) or first.duration_s >= enough_s
 
 
 def _described(piece: _Piece) -> dict[str, Any]:
