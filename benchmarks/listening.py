@@ -7,15 +7,20 @@ measured is what this project adds to a recogniser's own time.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import soundfile
+
 from benchmarks.figures import Figure, median, quantile
+from benchmarks.natural_voices import natural_voices
 from benchmarks.weights import smart_turn_weights
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import logged_events
@@ -23,6 +28,7 @@ from tests.support.microphone import VirtualMicrophone
 from tests.support.pulse import PulseCard
 from tests.support.spoken import heard_share, phrases, silence
 from tests.support.stdio import StdioServer
+from voice_mcp.core.clear_ends import is_clear_end
 
 ANSWERS = 8
 INTERRUPTIONS = 8
@@ -45,7 +51,7 @@ async def measure() -> list[Figure]:
     with PulseCard() as card, SpeechEndpoint(hears="Yes, please.") as endpoint:
         microphone = card.microphone(16_000, noise=12)
         place = Place(card, microphone, endpoint)
-        words, lost = await _answers(place, {})
+        words, lost = await _answered(place, {}, _short_answers())
         figures = [
             Figure("last word to transcript, words alone, p50", median(words) * 1000, "ms", None, _of(words)),
             Figure("last word to transcript, words alone, p95", quantile(words, 0.95) * 1000, "ms", None, _of(words)),
@@ -76,50 +82,88 @@ class Place:
         }
 
 
-async def _answers(place: Place, more: Mapping[str, str], *, folder: Path | None = None) -> tuple[list[float], int]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a user says."""
+
+    words: str
+    sound: bytes
+    """In ``LISTENING_FORMAT``."""
+
+
+def _short_answers(words: str = "Yes, please.") -> list[Answer]:
+    """Of espeak's voices; the recogniser makes ``words`` of it."""
+    speakers = [SPEAKERS[number % len(SPEAKERS)] for number in range(ANSWERS)]
+    return [Answer(words, b"".join(phrases(speaker, SHORT))) for speaker in speakers]
+
+
+def _clear_answers() -> list[Answer]:
+    """Of a neural voice: all whose words are a whole answer and which end as a sentence does.
+
+    Raises:
+        OSError, subprocess.SubprocessError: The voice cannot be had here.
+    """
+    folder, answers = natural_voices(), []
+    for entry in json.loads((folder / "index.json").read_text(encoding="utf-8"))["table"]:
+        samples, _ = soundfile.read(folder / f"{entry['name']}.flac", dtype="int16")
+        for turn in entry["turns"]:
+            words = f"{turn['text']}."
+            if is_clear_end(words, "en"):
+                sound = b"".join(samples[first:end].tobytes() for first, end in turn["phrases"])
+                answers.append(Answer(words, sound))
+    return answers
+
+
+async def _answered(
+    place: Place, more: Mapping[str, str], answers: list[Answer], *, folder: Path | None = None
+) -> tuple[list[float], int]:
     """Seconds from the last word to the result, for each answer; and how many answers were not heard whole."""
     delays, lost = [], 0
     with tempfile.TemporaryDirectory() as made:
         home = folder or Path(made)
         async with StdioServer(home, place.env(more)) as server:
             await server.initialize()
-            for number in range(ANSWERS):
-                speech = b"".join(phrases(SPEAKERS[number % len(SPEAKERS)], SHORT))
+            for number, answer in enumerate(answers):
+                place.endpoint.always_hear(answer.words)
                 call = server.begin("tools/call", {"name": "converse", "arguments": {"message": "Well?"}})
                 await _event(home, "TTS_PLAYBACK_END", number + 1)
                 # The chime begins now; the answer comes with it.
-                saying = place.microphone.say(silence(number % 6 / 100) + speech)
+                saying = place.microphone.say(silence(number % 6 / 100) + answer.sound)
                 result = await server.answer(call)
                 answered_s = time.perf_counter()
                 assert result["result"]["structuredContent"]["status"] == "answered", result
                 delays.append(answered_s - saying.over_s(LIMIT_S))
-                lost += heard_share(speech, place.endpoint.transcriptions[-1].upload.frames) < WHOLE
+                lost += heard_share(answer.sound, place.endpoint.transcriptions[-1].upload.frames) < WHOLE
     return delays, lost
 
 
 async def _with_the_model(place: Place) -> list[Figure]:
+    """With the turn model: espeak's voices, of which it can tell nothing, and a voice that ends as people do."""
     try:
-        weights = smart_turn_weights()
+        weights, clear_answers = smart_turn_weights(), _clear_answers()
     except (OSError, subprocess.SubprocessError) as exc:
         print(f"without the turn model: {exc}", file=sys.stderr)
         return []
-    with tempfile.TemporaryDirectory() as folder:
-        models = Path(folder) / "models"
-        models.mkdir(parents=True, mode=0o700)
-        shutil.copy(weights, models / "smart-turn.onnx")
-        delays, _ = await _answers(place, {"VOICEMODE_TURN_MODEL": "smart_turn"}, folder=Path(folder))
-    return [
-        Figure("last word to transcript, words and turn model, p50", median(delays) * 1000, "ms", 350, _of(delays)),
-        Figure(
-            "last word to transcript, words and turn model, p95", quantile(delays, 0.95) * 1000, "ms", None, _of(delays)
-        ),
-    ]
+    figures = []
+    for name, answers, bar_ms in (("a clear end", clear_answers * 2, 350), ("espeak's voices", _short_answers(), None)):
+        with tempfile.TemporaryDirectory() as folder:
+            models = Path(folder) / "models"
+            models.mkdir(parents=True, mode=0o700)
+            shutil.copy(weights, models / "smart-turn.onnx")
+            model = {"VOICEMODE_TURN_MODEL": "smart_turn"}
+            delays, _ = await _answered(place, model, answers, folder=Path(folder))
+        label = f"last word to transcript, turn model, {name}"
+        figures += [
+            Figure(f"{label}, p50", median(delays) * 1000, "ms", bar_ms, _of(delays)),
+            Figure(f"{label}, p95", quantile(delays, 0.95) * 1000, "ms", None, _of(delays)),
+        ]
+    return figures
 
 
 async def _by_hand(place: Place) -> list[Figure]:
     """With an end word: a clear end that needs no model."""
-    place.endpoint.always_hear("Change the port to eight thousand. Over.")
-    delays, _ = await _answers(place, {"VOICEMODE_END_WORD": "over"})
+    answers = _short_answers("Change the port to eight thousand. Over.")
+    delays, _ = await _answered(place, {"VOICEMODE_END_WORD": "over"}, answers)
     place.endpoint.always_hear("Yes, please.")
     return [Figure("last word to transcript, end word, p50", median(delays) * 1000, "ms", 350, _of(delays))]
 

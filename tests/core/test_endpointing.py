@@ -330,6 +330,17 @@ def test_a_whole_answer_that_sounds_complete_is_over_at_once() -> None:
     assert isinstance(turn.endpointer.judge(turn.paused, 0.95), TurnEnded)
 
 
+def test_the_surer_a_whole_answer_sounds_the_less_silence_it_takes() -> None:
+    taken_s = []
+    for completeness in (0.55, 0.65, 0.75, 0.85):
+        turn = Turn()
+        turn.endpointer.understand(turn.paused, CLEAR)
+        turn.endpointer.judge(turn.paused, completeness)
+        taken_s.append(turn.silence_to_end_s())
+    assert taken_s == sorted(taken_s, reverse=True)
+    assert 0.15 < taken_s[-1] < taken_s[0] - 2 * WINDOW_S < 0.5
+
+
 def test_a_voice_that_stays_up_counts_more_than_words() -> None:
     turn = Turn()
     turn.endpointer.judge(turn.paused, 0.1)

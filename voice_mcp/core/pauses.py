@@ -32,9 +32,10 @@ OPEN_SHARE = 1.5
 COMPLETE = 0.97
 """From here on it sounds as if it were over; in between it is as in between."""
 SURE = 0.9
-"""Sounding like this, a whole answer needs no more silence than it takes to know."""
+"""Sounding like this, a whole answer needs no more silence than it takes to know; less sure, in proportion more."""
 CLEAR_END_S = 0.5
-"""What is waited for after a whole answer, without having heard how it was said."""
+"""What is waited for after a whole answer, without having heard how it was said; the most that is, if it does not
+sound open."""
 SHORTEST_S = 0.15
 """Less silence is no pause."""
 
@@ -77,7 +78,7 @@ class Pauses:
         silence_s = self.silence_s if completeness is None else self._sounding(completeness)
         if not is_clear_end or (completeness is not None and completeness <= OPEN):
             return silence_s
-        return SHORTEST_S if completeness is not None and completeness >= SURE else min(silence_s, CLEAR_END_S)
+        return min(silence_s, CLEAR_END_S if completeness is None else _after_whole_answer(completeness))
 
     def _sounding(self, completeness: float) -> float:
         closed = min(max((completeness - OPEN) / (COMPLETE - OPEN), 0.0), 1.0)
@@ -94,3 +95,9 @@ class Pauses:
         if not self._turn_has_pause:
             self._usual_s -= LEARNING_WITHOUT_PAUSE * self._usual_s
         self._turn_has_pause = False
+
+
+def _after_whole_answer(completeness: float) -> float:
+    """The silence that ends a whole answer which sounds like this, more complete than ``OPEN``."""
+    sure = min((completeness - OPEN) / (SURE - OPEN), 1.0)
+    return CLEAR_END_S + sure * (SHORTEST_S - CLEAR_END_S)
