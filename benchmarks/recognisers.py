@@ -14,8 +14,8 @@ from typing import Protocol
 from benchmarks.figures import Figure
 from tests.support.voice import speak
 from tests.support.words import word_error_rate
-from voice_mcp.app import local_whisper
 from voice_mcp.errors import EngineError
+from voice_mcp.parts import local_whisper
 from voice_mcp.settings import load_settings
 from voice_mcp.stt.sphinx import SphinxRecognizer
 from voice_mcp.types import LISTENING_FORMAT, RecognitionHints, Transcript

@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from voice_mcp.app import link_config
 from voice_mcp.errors import VoiceError
+from voice_mcp.parts import link_config
 from voice_mcp.playback.link import AudioLink
 from voice_mcp.settings import load_settings
 from voice_mcp.types import PcmFormat, PlaybackEvent, PlaybackEventType

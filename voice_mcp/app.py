@@ -1,14 +1,12 @@
-"""The composition root: the only file that knows every room. Builds the house from the settings, once."""
+"""The composition root: puts the parts of the house together, once; warms it up, and closes it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from voice_mcp.capture.link import INPUT_BACKENDS, CaptureConfig, MicrophoneLink
 from voice_mcp.clock import Clock, SystemClock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.control.address import RUN_FOLDER
@@ -16,15 +14,12 @@ from voice_mcp.control.door import Door
 from voice_mcp.core.agent import Agent
 from voice_mcp.core.barge_in import BargeIn, barge_in
 from voice_mcp.core.conversation import new_conversation_id
-from voice_mcp.core.cues import Cues
 from voice_mcp.core.dialogue import Dialogue
-from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
 from voice_mcp.core.listening import Ears
 from voice_mcp.core.outlet import OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
-from voice_mcp.core.pauses import USUAL_SILENCE_S, Eagerness, Pauses
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.played_sound import PlayedSound
 from voice_mcp.core.privacy import NEWEST, PrivacySettings, privacy_record
@@ -40,20 +35,28 @@ from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.ducking.link import DuckingLink
 from voice_mcp.echo.webrtc import WebRtcCanceller
-from voice_mcp.errors import CodecMissing, ListeningUnavailable, SettingsError, StorageError, VoiceError
+from voice_mcp.errors import StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
-from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
-from voice_mcp.pipe.child import AUDIO_PROCESS, MICROPHONE_PROCESS, confined
-from voice_mcp.playback.link import DEVICE_BACKENDS, AudioLink, LinkConfig
-from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
+from voice_mcp.parts import (
+    build_cues,
+    build_engines,
+    build_microphone,
+    build_pauses,
+    build_recognizers,
+    check_save_format,
+    link_config,
+    prepared_turn_model,
+    turn_rules,
+)
+from voice_mcp.pipe.child import AUDIO_PROCESS, confined
+from voice_mcp.playback.link import AudioLink
+from voice_mcp.protocols import SpeechEngine, SpeechRecognizer
 from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.event_log import EventLog
 from voice_mcp.storage.journal import Journal
-from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
 from voice_mcp.storage.phrase_store import PhraseStore
 from voice_mcp.storage.recordings import Recordings
@@ -61,19 +64,13 @@ from voice_mcp.storage.retention import remove_old
 from voice_mcp.storage.roll import RunningAgents
 from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
-from voice_mcp.stt.sphinx import SphinxRecognizer
-from voice_mcp.stt.whisper import WhisperRecognizer
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
-from voice_mcp.tts.tone import ToneEngine
-from voice_mcp.turn.smart_turn import SmartTurn
-from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
+from voice_mcp.types import RecognitionHints
 from voice_mcp.vad.silero import SileroDetector
 
 logger = logging.getLogger(__name__)
 
-FIRST_PREBUFFER_S = 0.04
-"""What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
 CHATTY_LIBRARIES = ("asyncio", "filelock", "markdown_it", "matplotlib", "PIL")
 GOODBYE_S = 0.4
 """How long the end of the server may take to silence what speaks, to hear no more, and to complete the records."""
@@ -341,168 +338,6 @@ async def serve(settings: Settings) -> None:
         from voice_mcp.server import serve_stdio  # 450 ms of mcp, which the command line does without
 
     await serve_stdio(App(settings))
-
-
-def build_engines(settings: Settings) -> list[SpeechEngine]:
-    """The engines the settings allow, in the order they are asked.
-
-    Raises:
-        SettingsError: None is left.
-    """
-    if settings.tts_engine == "tone":
-        return [ToneEngine()]
-    engines: list[SpeechEngine] = []
-    if settings.tts_engine in ("auto", "openai"):
-        engines += [
-            OpenAIEngine(endpoint, audio_format=settings.tts_audio_format, stall_s=settings.stream_stall_timeout)
-            for endpoint in usable(speech_endpoints(settings), offline=settings.offline)
-        ]
-    if settings.tts_engine in ("auto", "espeak"):
-        engines.append(EspeakEngine())
-    if not engines:
-        raise SettingsError(
-            "VOICEMODE_TTS_ENGINE=openai leaves nothing to speak with: no endpoint may be asked.",
-            hint="Set a key for api.openai.com, add an endpoint to VOICEMODE_TTS_BASE_URLS, or allow the embedded "
-            "voice with VOICEMODE_TTS_ENGINE=auto.",
-        )
-    return engines
-
-
-def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
-    """What judges by the voice whether a turn is over, if anything does; nothing is loaded before its ``prepare``."""
-    if settings.turn_model == "none":
-        return None
-    weights = root.path / "models" / "smart-turn.onnx"
-    if settings.turn_model == "auto" and not SmartTurn.is_installed(weights):
-        return None
-    return SmartTurn(weights)
-
-
-def prepared_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:
-    """The same, loaded. Thread: any. With ``auto`` one that turns out to be of no use is a warning, and none.
-
-    Raises:
-        ListeningUnavailable: It was asked for by name, and cannot be used.
-    """
-    model = build_turn_model(settings, root)
-    try:
-        if model is not None:
-            model.prepare()
-    except ListeningUnavailable as exc:
-        if settings.turn_model != "auto":
-            raise
-        logger.warning("%s", exc.advice)
-        return None
-    return model
-
-
-def build_pauses(settings: Settings, silence_s: float = USUAL_SILENCE_S) -> Pauses:
-    """What is known of the pauses of a speaker who is new."""
-    return Pauses(silence_s, Eagerness[settings.turn_eagerness.upper()])
-
-
-def turn_rules(settings: Settings) -> TurnRules:
-    """What counts as speech, and what as the end of it."""
-    return TurnRules(
-        no_speech_s=settings.no_speech_timeout_s, most_s=settings.default_listen_duration, wait_s=settings.wait_s
-    )
-
-
-def build_cues(settings: Settings) -> Cues:
-    """What words may ask of the server itself."""
-    return Cues(settings.end_word, settings.wait_phrases, settings.repeat_phrases)
-
-
-def build_recognizers(settings: Settings) -> list[SpeechRecognizer]:
-    """The recognisers the settings allow, in the order they are asked.
-
-    Raises:
-        SettingsError: None is left of those that were asked for.
-    """
-    recognizers: list[SpeechRecognizer] = []
-    if settings.stt_engine in ("auto", "openai"):
-        recognizers += [
-            OpenAIRecognizer(endpoint, stall_s=settings.stream_stall_timeout, pack=_packer(is_local=endpoint.is_local))
-            for endpoint in usable(listening_endpoints(settings), offline=settings.offline)
-        ]
-    if settings.stt_engine in ("auto", "whisper"):
-        whisper = local_whisper(settings)
-        if settings.stt_engine == "whisper" or whisper.is_installed:
-            recognizers.append(whisper)
-    if settings.stt_engine == "sphinx":
-        recognizers.append(SphinxRecognizer())
-    if not recognizers and settings.stt_engine not in ("auto", "none"):
-        raise SettingsError(
-            "VOICEMODE_STT_ENGINE=openai leaves nothing to listen with: no endpoint may be asked.",
-            hint="Set a key for api.openai.com, add an endpoint to VOICEMODE_STT_BASE_URLS, or set "
-            "VOICEMODE_STT_ENGINE=none.",
-        )
-    return recognizers
-
-
-def local_whisper(settings: Settings) -> WhisperRecognizer:
-    """Whisper on this machine, installed or not."""
-    models = Models(settings.base_dir)
-    return WhisperRecognizer(Path(settings.whisper_model).name, partial(models.weights, settings.whisper_model))
-
-
-def _packer(*, is_local: bool) -> PackAudio:
-    """What makes the files that are uploaded: compressed, but for this machine, where bytes cost nothing."""
-
-    def pack(frames: bytes) -> AudioClip:
-        from voice_mcp.codecs.clip import make_clip, make_upload  # every encoder, which nobody needs at the start
-
-        return make_clip(frames, LISTENING_FORMAT, "wav") if is_local else make_upload(frames, LISTENING_FORMAT)
-
-    return pack
-
-
-def link_config(settings: Settings) -> LinkConfig:
-    """How the audio process is to play."""
-    choice = settings.audio_output
-    most_s = settings.stream_buffer_ms / 1000
-    return LinkConfig(
-        backends=DEVICE_BACKENDS if choice == "auto" else (choice,),
-        device=settings.output_device,
-        channels=settings.output_channels,
-        policy=BufferPolicy(
-            start_s=min(FIRST_PREBUFFER_S, most_s), rebuffer_s=2 * most_s, most_s=settings.stream_max_buffer
-        ),
-        ahead_s=settings.stream_max_buffer,
-        block_bytes=settings.stream_chunk_size,
-        wake_s=settings.device_wake_ms / 1000,
-        device_wait_s=settings.device_wait_s,
-    )
-
-
-def build_microphone(settings: Settings) -> MicrophoneLink | None:
-    """What listens; None where nothing may. No process is started, and no microphone opened, before it is asked to."""
-    choice = settings.audio_input
-    if choice == "none":
-        return None
-    config = CaptureConfig(
-        backends=INPUT_BACKENDS if choice == "auto" else (choice,),
-        device=settings.input_device,
-        device_wait_s=settings.device_wait_s,
-    )
-    return MicrophoneLink(config, Converter, confined(MICROPHONE_PROCESS, offline=settings.offline))
-
-
-def check_save_format(audio_format: str) -> None:
-    """See whether recordings can be kept in this format: speech that goes into files would otherwise be lost.
-
-    Raises:
-        SettingsError: The library it needs is not installed.
-    """
-    from voice_mcp.codecs.recording_file import check_recording_format
-
-    try:
-        check_recording_format(audio_format)
-    except CodecMissing as exc:
-        raise SettingsError(
-            f"VOICEMODE_AUDIO_SAVE_FORMAT={audio_format} cannot be written: {exc.message}",
-            hint=f"{exc.hint.removesuffix('.')}, or choose another format.",
-        ) from exc
 
 
 def _archive(app: App, more: EventSink | None) -> Archive:

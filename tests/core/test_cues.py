@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_mcp.app import build_cues
 from voice_mcp.core.cues import Cue, CueKind, Cues
 from voice_mcp.core.spoken_words import words_of
+from voice_mcp.parts import build_cues
 from voice_mcp.settings import Settings
 
 DEFAULT = build_cues(Settings())

@@ -35,21 +35,14 @@ from tests.support.spoken import silence
 from tests.support.voice import speak
 from tests.support.waiting import eventually, eventually_async
 from tests.support.wav import wav
-from voice_mcp.app import (
-    App,
-    build_cues,
-    build_pauses,
-    build_turn_model,
-    link_config,
-    prepared_turn_model,
-    turn_rules,
-)
+from voice_mcp.app import App
 from voice_mcp.core.cues import Cue, CueKind
 from voice_mcp.core.endpointing import Endpointer, SpeechPaused
 from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import ListeningUnavailable, MicrophoneUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
+from voice_mcp.parts import build_cues, build_pauses, build_turn_model, link_config, prepared_turn_model, turn_rules
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from voice_mcp import __version__
-from voice_mcp.app import App, check_save_format
+from voice_mcp.app import App
 from voice_mcp.cli.examine_listening import check_microphone
 from voice_mcp.cli.examine_network import check_offline
 from voice_mcp.cli.examine_recognisers import check_recognisers
@@ -20,6 +20,7 @@ from voice_mcp.cli.report import Check, Report, State
 from voice_mcp.codecs.detect import choose_decoder
 from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter
 from voice_mcp.errors import CodecError, CodecMissing, ListeningUnavailable, SettingsError
+from voice_mcp.parts import check_save_format
 from voice_mcp.settings import LoadedSettings
 from voice_mcp.types import PcmFormat
 

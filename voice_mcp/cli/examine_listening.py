@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from voice_mcp.app import build_microphone
 from voice_mcp.capture.hearing import Hearing
 from voice_mcp.capture.link import MicrophoneLink
 from voice_mcp.cli.report import Check, State
 from voice_mcp.errors import MicrophoneUnavailable
+from voice_mcp.parts import build_microphone
 from voice_mcp.settings import Settings
 from voice_mcp.types import LISTENING_FORMAT
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from voice_mcp.app import App, local_whisper
+from voice_mcp.app import App
 from voice_mcp.cli.report import Check, State
 from voice_mcp.errors import EngineError, EngineMissing, EngineRefused
 from voice_mcp.openai_client import Endpoint, TranscriptionClient, load_sdk
 from voice_mcp.openai_client.endpoints import listening_endpoints, usable
+from voice_mcp.parts import local_whisper
 from voice_mcp.settings import Settings
 from voice_mcp.stt.sphinx import SphinxRecognizer
 
