@@ -42,6 +42,12 @@ class Said:
     heard: str | None = None
     underruns: int = 0
 
+    def is_as_told(self, times_heard: int) -> bool:
+        """Whether its process told the truth: it was heard once, or that nothing of it was."""
+        if self.status == "completed":
+            return times_heard == 1
+        return (self.status, self.heard, times_heard) == ("interrupted", "", 0)
+
     def rank(self, now_s: float) -> tuple[int, float, str]:
         """What it was in the row."""
         return Claim(str(self.number), self.urgency, self.claimed_s or self.asked_s).rank(now_s)
