@@ -88,6 +88,7 @@ async def _death(base_dir: Path) -> float:
 
     async def follow() -> float:
         async with floor.turn(lambda in_front: waits.set()):
+            await floor.until_quiet()
             return time.perf_counter()
 
     following = asyncio.create_task(follow())
@@ -153,8 +154,11 @@ def _crowd(members: int, messages: int) -> list[Figure]:
 
 def _deaths(crowd: Crowd) -> list[Figure]:
     """None where all who were killed had just finished, or nobody waited."""
-    what, deaths_s = "end of a killed speaker to the next one's turn, worst", crowd.deaths_s
-    return [Figure(what, max(deaths_s) * 1000, "ms", 200, f"of {len(deaths_s)}")] if deaths_s else []
+    spans: list[tuple[str, list[float], float | None]] = [
+        ("end of a killed speaker to the next one's turn, worst", crowd.deaths_s, 200),
+        ("the same, to the next one's first frame", crowd.silences_s, None),
+    ]
+    return [Figure(what, max(all_s) * 1000, "ms", bar, f"of {len(all_s)}") for what, all_s, bar in spans if all_s]
 
 
 def _ignore(in_front: int) -> None:
