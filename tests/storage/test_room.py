@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ from typing import Any
 import pytest
 
 from tests.storage.children import start
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 from voice_mcp.clock import ManualClock, SystemClock
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.room import TROUBLE_S, FolderRoom, occupants, room_name
+from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom, occupants, room_name
 from voice_mcp.types import PATIENCE_S, Claim, Urgency
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +58,7 @@ import asyncio, resource, sys
 from pathlib import Path
 from voice_mcp.clock import SystemClock
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.room import TROUBLE_S, FolderRoom
+from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom
 from voice_mcp.types import Claim, Urgency
 
 async def main():
@@ -395,6 +396,41 @@ async def test_trouble_that_passes_is_forgotten(tmp_path: Path) -> None:
         assert await row.look() == name
         await row.fall_silent()
         (row.room.folder / "speaking").unlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody can be stopped there")
+async def test_somebody_who_is_stopped_as_he_waits_keeps_nobody_waiting(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        row.come("mine")
+        (theirs,) = row.room.folder.glob("*-theirs.turn")
+        other.send_signal(signal.SIGSTOP)
+        await row.fall_silent()
+        assert await row.look() is None, "he may only be busy"
+        stopped_s = theirs.stat().st_mtime - STOPPED_S - 1.0
+        os.utime(theirs, (stopped_s, stopped_s))
+        assert await row.look() == "mine"
+        other.send_signal(signal.SIGCONT)
+        await row.fall_silent()
+        assert said(other) == "speaking"
+
+
+async def test_somebody_who_waits_shows_that_he_does(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        (theirs,) = row.room.folder.glob("*-theirs.turn")
+        os.utime(theirs, (0.0, 0.0))
+        await eventually_async(lambda: theirs.stat().st_mtime > 0.0, WAIT_S)
+        row.come("mine")
+        await row.fall_silent()
+        assert await row.look() is None
+        assert said(other) == "speaking"
 
 
 async def test_what_was_left_behind_half_made_is_cleared_away(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ class Presence:
         os.lseek(self._fd, 0, os.SEEK_SET)
         return os.read(self._fd, 1) == _IN_USE
 
+    @property
+    def touched_s(self) -> float:
+        """When it was made, written or touched, on the file system's clock."""
+        return os.fstat(self._fd).st_mtime
+
+    def touch(self) -> None:
+        """Show that its process does not only live, but runs."""
+        with suppress(OSError):
+            os.utime(self._fd if os.utime in os.supports_fd else self.path)
+
     def write(self, about: Mapping[str, object]) -> None:
         """Say who this is. On a full disk it stays untold."""
         self._overwrite(_IN_USE + json.dumps(about).encode()[: MOST_BYTES - 2] + b"\n")

@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 SPEAKING = "speaking"
 TROUBLE_S = 2.0
 """How long the lock of the floor cannot be tried, before this process speaks without it."""
+TOUCH_EVERY_S = 1.0
+"""How often somebody who waits shows that he does; he looks more often."""
+STOPPED_S = 5.0
+"""Whoever has not shown it for so long is stopped, or hangs: others need not wait for him."""
 _NAME = re.compile(r"(\d{20})-([0-2])-([A-Za-z0-9_-]{1,40})\.turn")
 _URGENCIES = tuple(Urgency)
 _NS = 1_000_000_000
@@ -72,6 +76,7 @@ class FolderRoom:
         self._holder: Claim | None = None
         self._made = self._warned = False
         self._trouble_since_s: float | None = None
+        self._touched_s = 0.0
         self._thread: ThreadPoolExecutor | None = None
 
     async def prepare(self) -> None:
@@ -157,6 +162,7 @@ class FolderRoom:
         for name, claim in mine.items():
             if name not in self._places:
                 self._take_place(claim)
+        self._touch_places()
         row = {claim.name: claim for claim in claims_in(self.folder)}
         for name in (self._places.keys() & mine.keys()) - row.keys():  # cleared away
             self._places.pop(name).abandon()
@@ -174,11 +180,24 @@ class FolderRoom:
         return None, False
 
     def _is_waiting(self, claim: Claim) -> bool:
-        """Whether somebody is in a place of another process."""
+        """Whether somebody is in a place of another process, and would take the floor if it were his."""
+        path = self.folder / file_name(claim)
         try:
-            return is_present(self.folder / file_name(claim))
+            return is_present(path) and not self._is_stopped(path)
         except (OSError, StorageError):  # what cannot be told of one place must not keep everybody waiting
             return False
+
+    def _touch_places(self) -> None:
+        now_s = self._clock.now()
+        if now_s - self._touched_s >= TOUCH_EVERY_S:
+            self._touched_s = now_s
+            for place in self._places.values():
+                place.touch()
+
+    def _is_stopped(self, path: Path) -> bool:
+        """By the clock that both places have their times from, which may be set while they wait."""
+        newest_s = max((place.touched_s for place in self._places.values()), default=None)
+        return newest_s is not None and abs(newest_s - path.stat().st_mtime) > STOPPED_S
 
     def _try(self, claim: Claim) -> tuple[Claim | None, bool]:
         if self._holder is not None:  # not every file system keeps two files of one process apart
