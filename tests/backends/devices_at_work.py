@@ -24,6 +24,8 @@ from voice_mcp.protocols import OutputBackend
 from voice_mcp.types import PcmFormat
 
 WAIT_S = 20.0
+HELD_UP_S = 0.1
+"""Longer than any device here holds."""
 
 
 class Tape:
@@ -31,6 +33,9 @@ class Tape:
 
     def __init__(self) -> None:
         self.played = threading.Event()
+        self.held_up_at: set[int] = set()
+        """How many bytes are left when a request is held up."""
+        self._never = threading.Event()
         self._rest = memoryview(b"")
         self._silence_bytes = 0
 
@@ -39,6 +44,8 @@ class Tape:
         self._rest = memoryview(pcm)
 
     def render(self, out: memoryview) -> None:
+        if len(self._rest) in self.held_up_at:
+            self._never.wait(HELD_UP_S)
         block, self._rest = self._rest[: len(out)], self._rest[len(out) :]
         out[: len(block)] = block
         out[len(block) :] = bytes(len(out) - len(block))
@@ -77,11 +84,14 @@ class AtWork:
             return {"code": exc.code, "message": exc.message, "hint": exc.hint}
         return [self._device.backend, self._device.format.rate_hz, self._device.format.channels]
 
-    def play(self, path: str, fmt: list[int], pan: float = 0.0) -> bool:
-        """Play a file of frames on what is open; whether the device took all of them in time."""
+    def play(self, path: str, fmt: list[int], pan: float = 0.0, held_up: int = 0) -> bool:
+        """Play a file of frames on what is open, and hold up so many requests; whether it took all of them in time."""
         takes = self._device.format
         converter = Converter(PcmFormat(*fmt), takes, pan)
         frames = converter.convert(Path(path).read_bytes()) + converter.flush()
+        period_bytes = self._device.period_frames * takes.frame_bytes
+        step = len(frames) // period_bytes // (held_up + 1) * period_bytes
+        self._tape.held_up_at = {len(frames) - step * (index + 1) for index in range(held_up)}
         tail = takes.frames_in(self._device.latency_s + 0.2) + self._device.period_frames
         self._tape.play(frames, tail * takes.frame_bytes)
         return self._tape.played.wait(WAIT_S)

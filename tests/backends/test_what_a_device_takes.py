@@ -51,8 +51,8 @@ def opening(rate_hz: int, channels: int, device: str | None = None, backends: li
     return "open", {"fmt": [rate_hz, channels], "backends": backends, "device": device}
 
 
-def playing(path: Path, rate_hz: int, channels: int, pan: float = 0.0) -> Step:
-    return "play", {"path": str(path), "fmt": [rate_hz, channels], "pan": pan}
+def playing(path: Path, rate_hz: int, channels: int, pan: float = 0.0, held_up: int = 0) -> Step:
+    return "play", {"path": str(path), "fmt": [rate_hz, channels], "pan": pan, "held_up": held_up}
 
 
 def configuring(text: str) -> Step:
@@ -108,6 +108,20 @@ def test_a_voice_reaches_both_sides_of_a_card_sample_by_sample_and_one_side_alon
     assert played
     assert intact(heard[:, 1].tobytes(), sent)
     assert np.array_equal(heard[:, 0], heard[:, 1] if pan == 0 else np.zeros(len(heard)))
+
+
+@pytest.mark.pulse
+def test_what_a_device_that_ran_dry_has_dropped_is_heard_all_the_same(tmp_path: Path) -> None:
+    sent = pattern(48_000)
+    (tmp_path / "pcm").write_bytes(sent)
+    with PulseCard(24_000, 1) as card:
+        script = Script(tmp_path, PULSE, card.env)
+        _, played = script.run(opening(24_000, 1), playing(tmp_path / "pcm", 24_000, 1, held_up=5))
+        verdict = judge(card.captured(), sent)
+
+    assert played
+    assert len(verdict.gaps) >= 5, "it did run dry"
+    assert (verdict.missing, verdict.repeated) == (0, 0), verdict
 
 
 @spdif

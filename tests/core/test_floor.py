@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.waiting import eventually_async
-from voice_mcp.core.floor import Admission, Floor, Hold, NotSaid
-from voice_mcp.types import Urgency
+from voice_mcp.clock import SystemClock
+from voice_mcp.core.floor import LAST_SOUND_S, Admission, Floor, Hold, NotSaid
+from voice_mcp.core.room import OwnRoom
+from voice_mcp.types import Claim, Standing, Urgency
 
 pytestmark = pytest.mark.anyio
 
@@ -436,6 +440,116 @@ async def test_closing_lets_go_of_a_floor_that_is_only_kept() -> None:
 async def eventually_told(room: Room, name: str) -> None:
     """Wait until ``name`` speaks."""
     await eventually_async(lambda: name in room.order, WAIT_S)
+
+
+async def test_a_dialogue_that_has_just_gone_on_when_its_time_is_over_is_not_interrupted() -> None:
+    limit_s = 0.05
+    room, loop = Room(longest_hold_s=limit_s, linger_s=WAIT_S), asyncio.get_running_loop()
+    dialogue, over = Dialogue(room), asyncio.Event()
+    await settle()
+    due_s = loop.time() + limit_s
+    thanks, other = room.ask("thanks", over, conversation="talk"), room.ask("other")
+    await settle()
+    dialogue.over.set()
+    while loop.time() < due_s:
+        """The loop is busy: what goes on and what is due come in one round of it."""
+    await all_done(dialogue.task)
+    await settle()
+    assert room.order == ["thanks"]
+    over.set()
+    await all_done(thanks, other)
+
+    assert room.order == ["thanks", "other"]
+
+
+# --- other processes ---------------------------------------------------------------------------------------------
+
+
+class Others(OwnRoom):
+    """A room with other processes in it, and with troubles of its own."""
+
+    def __init__(self, *, in_front: int = 0, died: bool = False, refusals: int = 0) -> None:
+        super().__init__(SystemClock())
+        self.in_front = in_front
+        self.died = died
+        self.refusals = refusals
+        self.looks_s: list[float] = []
+
+    async def advance(self, waiting: Sequence[Claim]) -> Standing:
+        self.looks_s.append(asyncio.get_running_loop().time())
+        if self.in_front:
+            return Standing(None, dict.fromkeys(waiting, self.in_front))
+        return replace(await super().advance(waiting), died=self.died)
+
+    async def leave(self, claims: Sequence[Claim]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("can't start new thread")
+        await super().leave(claims)
+
+    @property
+    def is_taken(self) -> bool:
+        return self._holder is not None
+
+    def saw(self, looks: int) -> bool:
+        return len(self.looks_s) >= looks
+
+
+async def test_after_a_death_the_next_one_has_the_floor_at_once_and_is_heard_when_it_is_quiet() -> None:
+    floor, loop = Floor(Others(died=True)), asyncio.get_running_loop()
+    asked_s = loop.time()
+    async with floor.turn(lambda in_front: None):
+        has_it_s = loop.time()
+        await floor.until_quiet()
+        quiet_s = loop.time()
+        await floor.until_quiet()
+        assert loop.time() - quiet_s < LAST_SOUND_S, "it waits once"
+    assert quiet_s - has_it_s > quiet_s - asked_s - LAST_SOUND_S / 2, "it had the floor before"
+    assert quiet_s - asked_s >= LAST_SOUND_S
+
+
+async def test_a_dialogue_after_a_death_begins_when_it_is_quiet() -> None:
+    floor, loop = Floor(Others(died=True)), asyncio.get_running_loop()
+    asked_s = loop.time()
+    async with floor.hold("talk", lambda in_front: None):
+        assert loop.time() - asked_s >= LAST_SOUND_S
+
+
+@pytest.mark.parametrize(("in_front", "every_s"), [(2, 0.04), (3, 0.2), (49, 0.2)])
+async def test_those_further_back_look_seldom(in_front: int, every_s: float) -> None:
+    others = Others(in_front=in_front)
+    room = Room(room=others)
+    waiting = room.ask("a")
+    await eventually_async(lambda: others.saw(3), WAIT_S)
+    assert others.looks_s[2] - others.looks_s[1] > 0.9 * every_s
+    waiting.cancel()
+    await all_done(waiting)
+
+
+async def test_whoever_waits_for_his_own_process_is_seen_to_wait() -> None:
+    others, over = Others(), asyncio.Event()
+    room = Room(room=others)
+    speaker, waiting = room.ask("a", over), room.ask("b")
+    await settle()
+    looks = len(others.looks_s)
+    await eventually_async(lambda: others.saw(looks + 1), WAIT_S)
+    over.set()
+    await all_done(speaker, waiting)
+
+
+async def test_a_floor_that_could_not_be_handed_back_is_handed_back_later() -> None:
+    room = Room(room=Others(refusals=1))
+    await all_done(room.ask("a"))
+    await eventually_async(lambda: not room.floor.is_busy, WAIT_S)
+    await all_done(room.ask("b"))
+
+    assert room.order == ["a", "b"]
+
+
+async def test_nobody_has_to_come_for_a_floor_to_be_handed_back() -> None:
+    others = Others(refusals=1)
+    await all_done(Room(room=others).ask("a"))
+    await eventually_async(lambda: not others.is_taken, WAIT_S)
 
 
 # --- other programs ----------------------------------------------------------------------------------------------

@@ -10,13 +10,35 @@ import pytest
 from mcp import Client
 from mcp.types import ElicitResult
 
+from tests.storage.children import kill_after_first_line
 from tests.support.house import exchanges, make_house
 from tests.support.speaking import LONGEST_S
 from tests.support.waiting import eventually_async
+from voice_mcp.core.floor import LAST_SOUND_S
+from voice_mcp.core.utterance import RESERVATION_S
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.server import create_server
+from voice_mcp.storage.locking import locked
 
 pytestmark = pytest.mark.anyio
+
+SPEAKER = """
+import asyncio, sys
+from pathlib import Path
+from voice_mcp.clock import SystemClock
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.room import FolderRoom
+from voice_mcp.types import Claim, Urgency
+
+async def main():
+    clock = SystemClock()
+    room = FolderRoom(DataRoot(Path(sys.argv[1])), "null default", clock)
+    standing = await room.advance([Claim("dead", Urgency.NORMAL, clock.now())])
+    print(standing.granted, flush=True)
+    sys.stdin.readline()
+
+asyncio.run(main())
+"""
 
 
 async def test_the_captions_of_a_call_that_waits_say_so_and_then_what_is_spoken(tmp_path: Path) -> None:
@@ -63,6 +85,31 @@ async def test_a_call_waits_for_another_server_and_its_captions_say_so(tmp_path:
     assert wait.data == {"in_front": 1, "urgency": "normal"}
     assert turn.data["urgency"] == "normal"
     assert turn.data["waited_s"] > 0.3
+
+
+async def test_after_a_server_was_killed_that_spoke_nothing_is_heard_until_its_last_sound_is_over(
+    tmp_path: Path,
+) -> None:
+    events = EventRecorder()
+    async with Client(create_server(make_house(tmp_path, audio_output="null", events=events))) as client:
+        with anyio.fail_after(LONGEST_S):
+            await client.call_tool("speak", {"message": "First, with all that takes time."})
+            assert "dead" in await anyio.to_thread.run_sync(kill_after_first_line, SPEAKER, str(tmp_path))
+            await client.call_tool("speak", {"message": "Next."})
+    turn, heard = events.of(EventType.FLOOR_ACQUIRED)[1], events.of(EventType.TTS_PLAYBACK_START)[1]
+    assert (heard.timestamp - turn.timestamp).total_seconds() >= LAST_SOUND_S
+
+
+async def test_nobody_waits_for_the_recording_of_what_was_said_before(tmp_path: Path) -> None:
+    events = EventRecorder()
+    house = make_house(tmp_path, audio_output="null", save_audio=True, events=events)
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(LONGEST_S), locked(house.root.make(house.root.audio)):
+            answer = await client.call_tool("speak", {"message": "Hm."})
+    assert answer.structured_content is not None
+    assert "locked by another process" in answer.structured_content["note"]
+    (released,) = events.of(EventType.FLOOR_RELEASED)
+    assert released.data["held_s"] < RESERVATION_S
 
 
 async def test_a_call_that_waits_for_another_server_can_be_cancelled(tmp_path: Path) -> None:

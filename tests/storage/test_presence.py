@@ -11,7 +11,7 @@ import pytest
 
 from tests.storage.children import kill_after_first_line, start
 from voice_mcp.errors import StorageError
-from voice_mcp.storage.presence import Presence, is_locked, is_present, read_about
+from voice_mcp.storage.presence import NEWBORN, Presence, is_locked, is_present, read_about
 
 HOLD = """
 import sys
@@ -21,6 +21,17 @@ presence = Presence.make(Path(sys.argv[1]), {"who": "a child"})
 print("there", flush=True)
 sys.stdin.readline()
 presence.release() if sys.argv[2:] == ["release"] else presence.remove()
+"""
+MAKE = """
+import os, sys
+from pathlib import Path
+from voice_mcp.storage.presence import Presence, load_locks
+
+load_locks()
+folder = Path(sys.argv[1])
+sys.addaudithook(lambda event, args: event == "fcntl.flock" and print(*os.listdir(folder), flush=True))
+Presence.make(folder / "one.turn", {})
+print(*os.listdir(folder), flush=True)
 """
 
 
@@ -46,6 +57,15 @@ def test_another_process_sees_it_and_what_it_says(tmp_path: Path) -> None:
         child.communicate("\n")
     assert child.returncode == 0
     assert not path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows renames nothing that is open")
+def test_nobody_finds_a_file_under_its_name_before_it_is_locked(tmp_path: Path) -> None:
+    with start(MAKE, [str(tmp_path)]) as child:
+        out, _ = child.communicate()
+    as_it_is_locked, after = out.splitlines()
+    assert as_it_is_locked.endswith(NEWBORN)
+    assert after == "one.turn"
 
 
 def test_a_process_that_is_killed_is_not_there_any_more(tmp_path: Path) -> None:

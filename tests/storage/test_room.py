@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ from typing import Any
 import pytest
 
 from tests.storage.children import start
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 from voice_mcp.clock import ManualClock, SystemClock
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.room import FolderRoom, occupants, room_name
+from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom, occupants, room_name
 from voice_mcp.types import PATIENCE_S, Claim, Urgency
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,32 @@ async def main():
     print("speaking", standing.died, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await room.leave([claim])
+
+asyncio.run(main())
+"""
+
+
+STARVED = """
+import asyncio, resource, sys
+from pathlib import Path
+from voice_mcp.clock import SystemClock
+from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom
+from voice_mcp.types import Claim, Urgency
+
+async def main():
+    clock = SystemClock()
+    room = FolderRoom(DataRoot(Path(sys.argv[1])), "card", clock)
+    await room.prepare()
+    claim = Claim("mine", Urgency.NORMAL, clock.now())
+    sys.stdin.readline()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+    print("starved", flush=True)
+    print("waits" if (await room.advance([claim])).granted is None else "speaks", flush=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    sys.stdin.readline()
+    print("waits" if (await room.advance([claim])).granted is None else "speaks", flush=True)
 
 asyncio.run(main())
 """
@@ -248,6 +275,7 @@ async def test_those_who_die_while_they_wait_are_passed_over(tmp_path: Path) -> 
         other.wait(WAIT_S)
     await row.fall_silent()
     assert await row.look() == "mine"
+    await row.room.leave([])  # comes after what was still to be done for the one before
     assert sorted(path.name for path in row.room.folder.iterdir()) == ["speaking"]
 
 
@@ -309,6 +337,108 @@ async def test_without_a_usable_folder_the_floor_is_this_processs_alone_with_one
     assert len(caplog.records) == 1
     assert "Other agents may speak at the same time" in caplog.text
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+async def test_a_process_without_descriptors_does_not_speak_while_somebody_else_does(tmp_path: Path) -> None:
+    with another(tmp_path, "theirs") as other, start(STARVED, [str(tmp_path)]) as starved:
+        assert said(other) == "speaking"
+        assert starved.stdin is not None
+        starved.stdin.write("\n")
+        starved.stdin.flush()
+        assert said(starved) == "starved"
+        assert said(starved) == "waits"
+        other.communicate("\n")
+        out, _ = starved.communicate("\n")
+        assert out == "speaks\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has none below folders")
+async def test_what_is_no_place_is_in_nobodys_way_and_lets_nobody_speak_at_the_same_time(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "speaking"
+        os.mkfifo(row.room.folder / f"{0:020d}-0-nobody.turn")
+        row.come("mine")
+        assert await row.look() is None
+        other.communicate("\n")
+    assert await row.look() == "mine"
+
+
+async def test_without_the_lock_nobody_speaks_at_once_and_nobody_waits_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock(1000.0)
+    row = Row(tmp_path, clock)
+    row.room.folder.mkdir(parents=True)
+    (row.room.folder / "speaking").mkdir()
+    with caplog.at_level(logging.WARNING, "voice_mcp"):
+        row.come("a")
+        assert await row.look() is None
+        clock.advance(TROUBLE_S / 2)
+        assert await row.look() is None
+        assert caplog.records == []
+        clock.advance(TROUBLE_S / 2)
+        assert await row.look() == "a"
+    assert len(caplog.records) == 1
+
+
+async def test_trouble_that_passes_is_forgotten(tmp_path: Path) -> None:
+    clock = ManualClock(1000.0)
+    row = Row(tmp_path, clock)
+    row.room.folder.mkdir(parents=True)
+    for name in "ab":
+        (row.room.folder / "speaking").mkdir()
+        row.come(name)
+        assert await row.look() is None
+        (row.room.folder / "speaking").rmdir()
+        clock.advance(TROUBLE_S)
+        assert await row.look() == name
+        await row.fall_silent()
+        (row.room.folder / "speaking").unlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody can be stopped there")
+async def test_somebody_who_is_stopped_as_he_waits_keeps_nobody_waiting(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        row.come("mine")
+        (theirs,) = row.room.folder.glob("*-theirs.turn")
+        other.send_signal(signal.SIGSTOP)
+        await row.fall_silent()
+        assert await row.look() is None, "he may only be busy"
+        stopped_s = theirs.stat().st_mtime - STOPPED_S - 1.0
+        os.utime(theirs, (stopped_s, stopped_s))
+        assert await row.look() == "mine"
+        other.send_signal(signal.SIGCONT)
+        await row.fall_silent()
+        assert said(other) == "speaking"
+
+
+async def test_somebody_who_waits_shows_that_he_does(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.come("first")
+    assert await row.look() == "first"
+    with another(tmp_path, "theirs") as other:
+        assert said(other) == "waiting"
+        (theirs,) = row.room.folder.glob("*-theirs.turn")
+        os.utime(theirs, (0.0, 0.0))
+        await eventually_async(lambda: theirs.stat().st_mtime > 0.0, WAIT_S)
+        row.come("mine")
+        await row.fall_silent()
+        assert await row.look() is None
+        assert said(other) == "speaking"
+
+
+async def test_what_was_left_behind_half_made_is_cleared_away(tmp_path: Path) -> None:
+    row = Row(tmp_path)
+    row.room.folder.mkdir(parents=True)
+    (row.room.folder / f"{0:020d}-0-killed.turn.0011.new").touch()
+    await row.room.prepare()
+    assert list(row.room.folder.iterdir()) == []
 
 
 async def test_everybody_in_a_room_can_be_named(tmp_path: Path) -> None:

@@ -35,12 +35,20 @@ class Said:
     claimed_s: float | None = None
     """When its text was ready and it came into the row; known of those who got the floor."""
     acquired_s: float | None = None
+    began_s: float | None = None
+    """When its first frame left for the card."""
     released_s: float | None = None
     ended_s: float = float("inf")
     status: str | None = None
     """None when its process did not live to tell."""
     heard: str | None = None
     underruns: int = 0
+
+    def is_as_told(self, times_heard: int) -> bool:
+        """Whether its process told the truth: it was heard once, or that nothing of it was."""
+        if self.status == "completed":
+            return times_heard == 1
+        return (self.status, self.heard, times_heard) == ("interrupted", "", 0)
 
     def rank(self, now_s: float) -> tuple[int, float, str]:
         """What it was in the row."""
@@ -147,6 +155,15 @@ class Crowd:
 
         On a busy machine a process takes hundreds of milliseconds to die; until then its lock is its own.
         """
+        return [max(0.0, (turn.acquired_s or 0) - dead_s) for dead_s, turn in self._successions()]
+
+    @property
+    def silences_s(self) -> list[float]:
+        """How long after each such end the first frame of the next one left for the card."""
+        return [turn.began_s - dead_s for dead_s, turn in self._successions() if turn.began_s is not None]
+
+    def _successions(self) -> list[tuple[float, Said]]:
+        """When each speaker's process was dead, and who had waited and came next."""
         found = []
         for member in self._members:
             died_s = member.killed_s
@@ -155,7 +172,7 @@ class Crowd:
                 continue
             next_one = next((turn for turn in self.turns if (turn.acquired_s or 0) > died_s), None)
             if next_one is not None and (next_one.claimed_s or died_s) < died_s:
-                found.append(max(0.0, (next_one.acquired_s or 0) - member.dead_s))
+                found.append((member.dead_s, next_one))
         return found
 
     @property
@@ -219,6 +236,8 @@ class Crowd:
                 member.said[number] = said
             elif fact["moment"] == "acquired":
                 said.acquired_s, said.claimed_s = at_s, at_s - fact["waited_s"]
+            elif fact["moment"] == "began":
+                said.began_s = at_s
             elif fact["moment"] == "released":
                 said.released_s = at_s
             else:

@@ -22,7 +22,11 @@ from voice_mcp.settings import load_settings
 from voice_mcp.types import Urgency
 
 URGENCIES = (Urgency.NOW, Urgency.NORMAL, Urgency.NORMAL, Urgency.NORMAL, Urgency.NORMAL, Urgency.WHENEVER)
-MOMENTS = {EventType.FLOOR_ACQUIRED: "acquired", EventType.FLOOR_RELEASED: "released"}
+MOMENTS = {
+    EventType.FLOOR_ACQUIRED: "acquired",
+    EventType.TTS_PLAYBACK_START: "began",
+    EventType.FLOOR_RELEASED: "released",
+}
 
 
 def say(line: str) -> None:

@@ -20,8 +20,10 @@ SPEED = 2.0
 RATE_HZ = 24_000
 LOUDEST = 4096
 """The square voice's level."""
-TOLERANCE_S = 0.004
-"""How much a word's length may differ: a gap has soft edges, which begin and end with zeros."""
+TOLERANCE_S = 0.002
+"""How much a word's length may differ: soft edges begin and end with zeros, and a period that is lost has 10 ms."""
+SURE_OF_PITCH_S = 0.008
+"""A part of a word that is shorter may not tell its pitch."""
 LONGEST_GAP_S = 2.0
 _LOWEST_HZ = 220.0
 _CONSONANTS, _VOWELS = "bdfgklmnprtvz", "aeiou"
@@ -46,7 +48,9 @@ class Burst:
 
     start_s: float
     duration_s: float
+    """Without the silence in it."""
     pitch: int
+    """-1 where it is too short to tell."""
 
 
 class Messages:
@@ -74,8 +78,9 @@ class Messages:
         while bursts:
             first = _word(bursts, 0, letters=2)
             second = _word(bursts, first, letters=3) if first else 0
-            if first and second:
-                whole.append(self._numbers[_pitch_of(bursts[:first]), _pitch_of(bursts[first : first + second])])
+            pitches = _pitch_of(bursts[:first]), _pitch_of(bursts[first : first + second])
+            if (number := self._numbers.get(pitches)) is not None:
+                whole.append(number)
                 del bursts[: first + second]
             else:
                 loose += 1
@@ -97,8 +102,8 @@ def bursts_of(captured: bytes) -> Iterator[Burst]:
         return
     breaks = np.flatnonzero(np.diff(loud) > RATE_HZ // 200)
     for start, stop in zip(np.r_[0, breaks + 1], np.r_[breaks, len(loud) - 1], strict=True):
-        first, last = int(loud[start]), int(loud[stop]) + 1
-        yield Burst(first / RATE_HZ, (last - first) / RATE_HZ, _pitch(samples[first:last]))
+        sound = samples[loud[start : stop + 1]]  # without a gap's zeros, which have no sign
+        yield Burst(int(loud[start]) / RATE_HZ, len(sound) / RATE_HZ, _pitch(sound))
 
 
 def _pitch(samples: npt.NDArray[np.int16]) -> int:
@@ -111,11 +116,14 @@ def _pitch(samples: npt.NDArray[np.int16]) -> int:
 def _word(bursts: Sequence[Burst], start: int, *, letters: int) -> int:
     """How many bursts from ``start`` on are a word of so many letters: more than one where it has gaps; 0 for none."""
     due_s, last_s = letters * CHARACTER_S / SPEED, bursts[start].start_s if start < len(bursts) else 0.0
+    pitches: set[int] = set()
     for parts, burst in enumerate(bursts[start:], 1):
         due_s, gap_s, last_s = due_s - burst.duration_s, burst.start_s - last_s, burst.start_s
-        if gap_s > LONGEST_GAP_S:
+        if burst.duration_s >= SURE_OF_PITCH_S:
+            pitches.add(burst.pitch)
+        if gap_s > LONGEST_GAP_S or len(pitches) > 1:
             return 0
-        if abs(due_s) < TOLERANCE_S * (2 * parts - 1):
+        if abs(due_s) < TOLERANCE_S:
             return parts
         if due_s < 0:
             return 0
@@ -123,4 +131,4 @@ def _word(bursts: Sequence[Burst], start: int, *, letters: int) -> int:
 
 
 def _pitch_of(parts: Sequence[Burst]) -> int:
-    return max(parts, key=lambda burst: burst.duration_s).pitch
+    return max(parts, key=lambda burst: burst.duration_s).pitch if parts else -1

@@ -83,6 +83,8 @@ class PulseCard:
         self.channels = channels
         self.period_ms = period_ms
         self.capture = Capture(2 * rate_hz * channels)
+        self.fifo_bytes = FIFO_BYTES
+        """What its pipe holds: with less it drops sound where the reader is kept from running for long."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
         self._listeners: list[subprocess.Popen[bytes]] = []
@@ -374,6 +376,7 @@ class PulseCard:
             # An unprivileged user may have used up what pipes may hold; the default size then has to do.
             with contextlib.suppress(PermissionError):
                 fcntl.fcntl(fifo, resize, FIFO_BYTES)
+            self.fifo_bytes = min(self.fifo_bytes, fcntl.fcntl(fifo, fcntl.F_GETPIPE_SZ))
         return fifo
 
     def _read(self, fifo: int, listener: subprocess.Popen[bytes] | None, capture: Capture) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from voice_mcp.backends._dropped import DroppedPeriods
 from voice_mcp.backends._portaudio import FRESH_S, OUTPUT, USUAL_RATES_HZ, PortAudio
 from voice_mcp.protocols import FrameSource, OutputStream
 from voice_mcp.types import PcmFormat
@@ -64,7 +66,11 @@ class _Stream:
             callback=self._pull,
             finished_callback=self._finished,
         )
+        self._dropped: DroppedPeriods | None = None
+        self._given = b""
         try:
+            if sd.query_hostapis(sd.query_devices(self._stream.device)["hostapi"])["name"] == "ALSA":
+                self._dropped = DroppedPeriods(self.latency_s)
             self._stream.start()
         except sd.PortAudioError:
             self.close()
@@ -79,11 +85,25 @@ class _Stream:
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
-    def _pull(self, out: Any, frames: int, time: Any, status: Any) -> None:
+    def _pull(self, out: Any, frames: int, at: Any, status: Any) -> None:
         """Thread: PortAudio's."""
-        if status and status.output_underflow:
+        ran_dry = bool(status and status.output_underflow)
+        if ran_dry:
             self._source.underflow()
-        self._source.render(memoryview(out).cast("B"))
+        period = memoryview(out).cast("B")
+        if self._dropped is None:
+            self._source.render(period)
+        else:
+            self._give(period, self._dropped, ran_dry=ran_dry)
+
+    def _give(self, period: memoryview, dropped: DroppedPeriods, *, ran_dry: bool) -> None:
+        """The next period, or the one before it once more where that was dropped: it counts as played already."""
+        if dropped.asked(time.perf_counter(), ran_dry=ran_dry) and len(self._given) == len(period):
+            period[:] = self._given
+        else:
+            self._source.render(period)
+            self._given = bytes(period)
+        dropped.given(time.perf_counter())
 
     def _finished(self) -> None:
         """Thread: PortAudio's. A stream that ends without having been closed has lost its device."""

@@ -21,11 +21,16 @@ from voice_mcp.types import Claim, Urgency
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.02
-"""How often the next in the row looks whether it is its turn, where a process cannot be told by another."""
-LOOK_AT_LEAST_EVERY_S = 0.08
-"""How often the others look; those in front of them may all have died."""
+"""How often the next in the row looks whether it is its turn, where a process cannot be told by another; the one after
+it looks half as often."""
+LOOK_AT_LEAST_EVERY_S = 0.2
+"""How often the others look; those in front of them may all have died. With fifty of them more would be felt."""
+SHOW_EVERY_S = 1.0
+"""How often those look who wait for their own process: nothing can have changed, but others see that they are there."""
 LAST_SOUND_S = 0.06
-"""What the audio process of a server that was killed gets to fall silent, before the next one speaks."""
+"""What the audio process of a server that was killed gets to fall silent, before the next one is heard."""
+TRY_AGAIN_S = 0.5
+"""When the floor is handed back once more, after that has failed."""
 LINGER_S = 2.0
 """How long a dialogue keeps the floor after the answer: what the agent says to it belongs to it."""
 LONGEST_HOLD_S = 300.0
@@ -96,6 +101,8 @@ class _Waiter:
     claim: Claim
     on_wait: OnWait
     turn: asyncio.Future[Hold]
+    voices: int
+    """1 if it is to speak, 0 if it only needs the floor."""
     told: int = 0
     expiry: asyncio.TimerHandle | None = field(default=None)
 
@@ -131,6 +138,7 @@ class Floor:
         self._waiters: list[_Waiter] = []
         self._leaving: list[Claim] = []
         self._hold: Hold | None = None
+        self._quiet_from_s = 0.0
         self._news = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -158,6 +166,8 @@ class Floor:
     ) -> AsyncIterator[Hold]:
         """Have the floor for one utterance. After a question it is kept for a while, unless ``lingers`` is made False.
 
+        Everything may be made ready; whoever makes a sound first waits ``until_quiet``.
+
         Args:
             on_wait: Told where it stands while it waits.
             conversation_id: Whose utterance it is: what follows a dialogue of the same conversation belongs to it.
@@ -170,10 +180,10 @@ class Floor:
         admission = admission or Admission()
         hold = admission.hold
         if hold is None or hold is not self._hold or hold.overdue:
-            hold = await self._acquire(on_wait, admission.urgency, conversation_id)
+            hold = await self._acquire(on_wait, admission.urgency, conversation_id, voices=1)
         else:
             hold.blocks += 1
-        hold.voices += 1
+            hold.voices += 1
         hold.lingers = hold.lingers or admission.is_question
         try:
             async with hold.one_voice:
@@ -201,8 +211,9 @@ class Floor:
             on_wait: Told where it stands while it waits.
             urgency: A question comes before whatever only tells something.
         """
-        hold = await self._acquire(on_wait, urgency, conversation_id)
+        hold = await self._acquire(on_wait, urgency, conversation_id, voices=0)
         try:
+            await self.until_quiet()
             yield hold
         except BaseException:
             hold.lingers = False
@@ -211,6 +222,12 @@ class Floor:
             hold.lingers = True
         finally:
             self._leave_block(hold)
+
+    async def until_quiet(self) -> None:
+        """Wait for the last sound of whoever had the floor before, and died. Mostly there was nobody."""
+        wait_s = self._quiet_from_s - self._clock.now()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def aclose(self, timeout_s: float) -> None:
         """Let go of everything: nobody waits any more, and nobody is to be heard. Bounded by ``timeout_s`` seconds."""
@@ -221,9 +238,9 @@ class Floor:
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
-    async def _acquire(self, on_wait: OnWait, urgency: Urgency, conversation_id: str) -> Hold:
+    async def _acquire(self, on_wait: OnWait, urgency: Urgency, conversation_id: str, *, voices: int) -> Hold:
         claim = Claim(secrets.token_hex(8), urgency, self._clock.now(), conversation_id)
-        waiter = _Waiter(claim, on_wait, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(claim, on_wait, asyncio.get_running_loop().create_future(), voices)
         if urgency is Urgency.WHENEVER:
             self._prepare_to_give_up(waiter)
         self._waiters.append(waiter)
@@ -234,7 +251,9 @@ class Floor:
             return await waiter.turn
         except asyncio.CancelledError:
             if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self._leave_block(waiter.turn.result())  # it became ours in the moment we stopped wanting it
+                hold = waiter.turn.result()  # it became ours in the moment we stopped wanting it
+                hold.voices -= voices
+                self._leave_block(hold)
             raise
         finally:
             if waiter.expiry is not None:
@@ -259,6 +278,7 @@ class Floor:
     def _grant(self, waiter: _Waiter, hold: Hold) -> None:
         self._waiters.remove(waiter)
         hold.blocks += 1
+        hold.voices += waiter.voices  # now: it must not be taken for silent before it has woken up
         waiter.turn.set_result(hold)
 
     def _leave_block(self, hold: Hold) -> None:
@@ -321,7 +341,11 @@ class Floor:
             self._news.clear()
             if self._leaving:
                 leaving, self._leaving = self._leaving, []
-                await self._room.leave(leaving)
+                try:
+                    await self._room.leave(leaving)
+                except BaseException:
+                    self._leaving[:0] = leaving
+                    raise
             if waiters := {waiter.claim: waiter for waiter in self._waiters if not waiter.turn.done()}:
                 await self._advance(waiters)
             await self._until_news()
@@ -330,7 +354,7 @@ class Floor:
         standing = await self._room.advance(tuple(waiters))
         if standing.granted is not None:
             if standing.died:
-                await asyncio.sleep(LAST_SOUND_S)
+                self._quiet_from_s = self._clock.now() + LAST_SOUND_S
             self._take(waiters[standing.granted])
         for claim, in_front in standing.in_front.items():
             waiter = waiters[claim]
@@ -354,15 +378,17 @@ class Floor:
         """Wait for somebody of this process to come or go, or until it is time to look what other processes do."""
         if self._leaving or not self._waiters:
             return
-        if self._hold is not None:
-            await self._news.wait()
-            return
-        place = min((waiter.told for waiter in self._waiters if waiter.told), default=1)
         try:
-            async with asyncio.timeout(min(LOOK_EVERY_S * place, LOOK_AT_LEAST_EVERY_S)):
+            async with asyncio.timeout(self._look_again_s()):
                 await self._news.wait()
         except TimeoutError:
             return  # time to look
+
+    def _look_again_s(self) -> float:
+        if self._hold is not None:
+            return SHOW_EVERY_S
+        place = min((waiter.told for waiter in self._waiters if waiter.told), default=1)
+        return LOOK_EVERY_S * place if place <= 2 else LOOK_AT_LEAST_EVERY_S
 
     def _see_it_end(self, keeper: asyncio.Task[None]) -> None:
         if keeper.cancelled():
@@ -372,6 +398,8 @@ class Floor:
             for waiter in self._waiters:
                 if not waiter.turn.done():
                     waiter.turn.set_exception(mistake)
+            if self._leaving:  # others wait for it
+                keeper.get_loop().call_later(TRY_AGAIN_S, self._tell)
         elif self._leaving or self._waiters:
             self._tell()  # it came while it was ending
 

@@ -357,6 +357,8 @@ class Speech:
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
+        finally:  # the next one already speaks: a recording may have to wait for another process
+            await self._utterance.close_audio(anything_played=self._heard.played_s > 0)
         return await self._conclude(failure)
 
     async def _hold_the_floor(self) -> VoiceError | None:
@@ -394,7 +396,6 @@ class Speech:
             self._closing = True
             self._end_hold()
             await self._outlet.fall_silent()
-            await utterance.close_audio(anything_played=self._heard.played_s > 0)
             utterance.event(EventType.TTS_PLAYBACK_END, self._ending())
         return failure
 
@@ -437,6 +438,7 @@ class Speech:
             # Another engine goes on from here: what the one before it was to say ends where this one begins.
             before.run.cut(begin.start - before.start)
         await self._outlet.begin(begin.format)
+        await self._speaker.floor.until_quiet()
         run = Run(line.text[begin.start :], self._outlet.sent_s, begin.marks, words=begin.words)
         self._stretches.append(_Stretch(line, begin.start, run))
 

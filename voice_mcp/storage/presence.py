@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +21,12 @@ MOST_BYTES = 4096
 """Nobody writes more into such a file."""
 _IN_USE, _RELEASED = b"1", b"0"
 """The first byte."""
+NEWBORN = ".new"
+"""What a name ends with that has not been locked yet: nobody looks for such files (``clear_newborn``)."""
 _ATTEMPTS = 20
-"""A file that is only just being made may be taken for an abandoned one; then it is made again."""
+"""Where a file can be seen before it is locked it may be taken for abandoned, and removed; then it is made again."""
+_PAUSE_S = 0.005
+"""Before it is: whoever found it has to be done with it."""
 
 
 class Presence:
@@ -53,25 +59,56 @@ class Presence:
 
     @classmethod
     def make(cls, path: Path, about: Mapping[str, object] | None = None) -> Presence:
-        """Make a file that nobody else knows, and lock it.
+        """Make a file that nobody else knows, and lock it. Others never see it unlocked, but on Windows.
 
         Raises:
             OSError: It cannot be made.
             StorageError: Somebody else keeps it locked.
         """
+        if os.name != "posix":  # Windows renames nothing that is open
+            return cls._make_in_place(path, about)
+        presence = cls._locked(path.with_name(f"{path.name}.{secrets.token_hex(4)}{NEWBORN}"), about)
+        if presence is None:  # taken for what a dead process left behind
+            raise StorageError(f"{path} is locked by somebody else.")
+        try:
+            os.rename(presence.path, path)  # the lock is on the file, whatever its name
+        except BaseException:
+            presence.remove()
+            raise
+        presence.path = path
+        return presence
+
+    @classmethod
+    def _make_in_place(cls, path: Path, about: Mapping[str, object] | None) -> Presence:
         for _ in range(_ATTEMPTS):
-            presence = cls.take(path)
+            presence = cls._locked(path, about)
             if presence is not None:
-                if about is not None:
-                    presence.write(about)
                 return presence
+            time.sleep(_PAUSE_S)
         raise StorageError(f"{path} is locked by somebody else.")
+
+    @classmethod
+    def _locked(cls, path: Path, about: Mapping[str, object] | None) -> Presence | None:
+        presence = cls.take(path)
+        if presence is not None and about is not None:
+            presence.write(about)
+        return presence
 
     @property
     def was_abandoned(self) -> bool:
         """Whether somebody wrote into it before and did not ``release`` it, but died."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         return os.read(self._fd, 1) == _IN_USE
+
+    @property
+    def touched_s(self) -> float:
+        """When it was made, written or touched, on the file system's clock."""
+        return os.fstat(self._fd).st_mtime
+
+    def touch(self) -> None:
+        """Show that its process does not only live, but runs."""
+        with suppress(OSError):
+            os.utime(self._fd if os.utime in os.supports_fd else self.path)
 
     def write(self, about: Mapping[str, object]) -> None:
         """Say who this is. On a full disk it stays untold."""
@@ -85,8 +122,10 @@ class Presence:
     def remove(self) -> None:
         """Let go of the file, and remove it. Nobody else may be waiting for its lock."""
         if os.name == "posix":  # while it is still locked, so that nobody takes it for abandoned
-            self._unlink()
-            os.close(self._fd)
+            try:
+                self._unlink()
+            finally:
+                os.close(self._fd)
         else:  # Windows removes nothing that is open
             os.close(self._fd)
             self._unlink()
@@ -109,6 +148,16 @@ class Presence:
 def load_locks() -> None:
     """Import what locks, which takes 70 ms the first time: a start without any sound does not pay for it."""
     import filelock as filelock
+
+
+def clear_newborn(folder: Path) -> None:
+    """Remove what processes left behind that were killed in the moment in which they made a file.
+
+    Raises:
+        OSError: The folder cannot be listed, or one of them cannot be opened.
+    """
+    for path in folder.glob(f"*{NEWBORN}"):
+        is_present(path)
 
 
 def is_present(path: Path) -> bool:

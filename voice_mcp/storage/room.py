@@ -25,12 +25,18 @@ from voice_mcp.clock import Clock
 from voice_mcp.errors import StorageError
 from voice_mcp.storage.files import list_folder
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.presence import Presence, is_locked, is_present, load_locks, read_about
+from voice_mcp.storage.presence import Presence, clear_newborn, is_locked, is_present, load_locks, read_about
 from voice_mcp.types import Claim, Standing, Urgency
 
 logger = logging.getLogger(__name__)
 
 SPEAKING = "speaking"
+TROUBLE_S = 2.0
+"""How long the lock of the floor cannot be tried, before this process speaks without it."""
+TOUCH_EVERY_S = 1.0
+"""How often somebody who waits shows that he does; he looks more often."""
+STOPPED_S = 5.0
+"""Whoever has not shown it for so long is stopped, or hangs: others need not wait for him."""
 _NAME = re.compile(r"(\d{20})-([0-2])-([A-Za-z0-9_-]{1,40})\.turn")
 _URGENCIES = tuple(Urgency)
 _NS = 1_000_000_000
@@ -69,6 +75,8 @@ class FolderRoom:
         self._speaking: Presence | None = None
         self._holder: Claim | None = None
         self._made = self._warned = False
+        self._trouble_since_s: float | None = None
+        self._touched_s = 0.0
         self._thread: ThreadPoolExecutor | None = None
 
     async def prepare(self) -> None:
@@ -76,7 +84,16 @@ class FolderRoom:
         await asyncio.get_running_loop().run_in_executor(self._worker(), self._prepare)
 
     async def advance(self, waiting: Sequence[Claim]) -> Standing:
-        return await asyncio.get_running_loop().run_in_executor(self._worker(), self._advance, tuple(waiting))
+        standing = await asyncio.get_running_loop().run_in_executor(self._worker(), self._advance, tuple(waiting))
+        if standing.granted is not None:  # who has the floor does not wait for a disk to forget that he waited
+            self._have_given_up(standing.granted)
+        return standing
+
+    def _have_given_up(self, claim: Claim) -> None:
+        try:
+            self._worker().submit(self._give_up_places, (claim,))
+        except RuntimeError:  # there is no thread to be had
+            self._give_up_places((claim,))
 
     async def leave(self, claims: Sequence[Claim]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._worker(), self._leave, tuple(claims))
@@ -99,8 +116,13 @@ class FolderRoom:
         load_locks()
         try:
             self._make_folder()
-        except (OSError, StorageError) as exc:
+        except StorageError as exc:
             self._warn(exc)
+            return
+        try:
+            clear_newborn(self.folder)
+        except (OSError, StorageError) as exc:
+            logger.debug("something is left behind: %s", exc)
 
     def _make_folder(self) -> None:
         if not self._made:
@@ -109,17 +131,25 @@ class FolderRoom:
 
     def _advance(self, waiting: tuple[Claim, ...]) -> Standing:
         try:
+            self._make_folder()
+        except StorageError as exc:
+            return self._advance_alone(waiting, exc)
+        try:
             try:
-                return self._advance_in_folder(waiting)
+                standing = self._advance_in_folder(waiting)
             except FileNotFoundError:  # somebody has cleared the folder away
-                self._made = False
-                return self._advance_in_folder(waiting)
+                self._root.make(self.folder)
+                standing = self._advance_in_folder(waiting)
         except (OSError, StorageError) as exc:
-            self._warn(exc)
-            return self._advance_alone(waiting)
+            # Who finds no descriptor left, say, has not found that nobody else speaks.
+            now_s = self._clock.now()
+            self._trouble_since_s = now_s if self._trouble_since_s is None else self._trouble_since_s
+            alone = now_s - self._trouble_since_s >= TROUBLE_S
+            return self._advance_alone(waiting, exc) if alone else Standing()
+        self._trouble_since_s = None
+        return standing
 
     def _advance_in_folder(self, waiting: tuple[Claim, ...]) -> Standing:
-        self._make_folder()
         mine = {claim.name: claim for claim in waiting}
         row = self._row_with(mine)
         granted, died = self._first_of(row, mine)
@@ -132,8 +162,9 @@ class FolderRoom:
         for name, claim in mine.items():
             if name not in self._places:
                 self._take_place(claim)
+        self._touch_places()
         row = {claim.name: claim for claim in claims_in(self.folder)}
-        for name in mine.keys() - row.keys():  # taken for abandoned in the moment it was made, or cleared away
+        for name in (self._places.keys() & mine.keys()) - row.keys():  # cleared away
             self._places.pop(name).abandon()
             self._take_place(mine[name])
         now_s = self._clock.now()
@@ -144,9 +175,29 @@ class FolderRoom:
         for claim in row:
             if claim.name in mine:
                 return self._try(claim)
-            if is_present(self.folder / file_name(claim)):
+            if self._is_waiting(claim):
                 break
         return None, False
+
+    def _is_waiting(self, claim: Claim) -> bool:
+        """Whether somebody is in a place of another process, and would take the floor if it were his."""
+        path = self.folder / file_name(claim)
+        try:
+            return is_present(path) and not self._is_stopped(path)
+        except (OSError, StorageError):  # what cannot be told of one place must not keep everybody waiting
+            return False
+
+    def _touch_places(self) -> None:
+        now_s = self._clock.now()
+        if now_s - self._touched_s >= TOUCH_EVERY_S:
+            self._touched_s = now_s
+            for place in self._places.values():
+                place.touch()
+
+    def _is_stopped(self, path: Path) -> bool:
+        """By the clock that both places have their times from, which may be set while they wait."""
+        newest_s = max((place.touched_s for place in self._places.values()), default=None)
+        return newest_s is not None and abs(newest_s - path.stat().st_mtime) > STOPPED_S
 
     def _try(self, claim: Claim) -> tuple[Claim | None, bool]:
         if self._holder is not None:  # not every file system keeps two files of one process apart
@@ -157,30 +208,36 @@ class FolderRoom:
         died = speaking.was_abandoned
         speaking.write(self._about(claim))
         self._speaking, self._holder = speaking, claim
-        self._give_up_place(claim)
         return claim, died
 
     def _take_place(self, claim: Claim) -> None:
-        self._places[claim.name] = Presence.make(self.folder / file_name(claim), self._about(claim))
+        """Without a place others do not see that somebody waits, and may come first; the next look tries again."""
+        try:
+            self._places[claim.name] = Presence.make(self.folder / file_name(claim), self._about(claim))
+        except FileNotFoundError:
+            raise
+        except (OSError, StorageError) as exc:
+            logger.debug("no place in the row: %s", exc)
 
-    def _give_up_place(self, claim: Claim) -> None:
-        place = self._places.pop(claim.name, None)
-        if place is not None:
-            place.remove()
+    def _give_up_places(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            place = self._places.pop(claim.name, None)
+            if place is not None:
+                try:
+                    place.remove()
+                except OSError as exc:  # it is unlocked, and whoever finds it removes it
+                    logger.debug("a place is left behind: %s", exc)
 
     def _leave(self, claims: tuple[Claim, ...]) -> None:
-        try:
-            for claim in claims:
-                self._give_up_place(claim)
-                if claim == self._holder:
-                    speaking, self._speaking, self._holder = self._speaking, None, None
-                    if speaking is not None:
-                        speaking.release()
-        except OSError as exc:
-            self._warn(exc)
+        if self._holder in claims:  # first: somebody may be waiting for it
+            speaking, self._speaking, self._holder = self._speaking, None, None
+            if speaking is not None:
+                speaking.release()
+        self._give_up_places(claims)
 
-    def _advance_alone(self, waiting: tuple[Claim, ...]) -> Standing:
+    def _advance_alone(self, waiting: tuple[Claim, ...], why: Exception) -> Standing:
         """The row without a folder: this process alone."""
+        self._warn(why)
         now_s = self._clock.now()
         row = sorted(waiting, key=lambda claim: claim.rank(now_s))
         granted = row.pop(0) if self._holder is None else None
