@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.failover import Roster, failure_data
 from voice_mcp.core.following import Following
 from voice_mcp.core.trimming import Excerpt, excerpt
 from voice_mcp.core.utterance import Trail
@@ -179,8 +179,7 @@ class Transcriber:
         try:
             return await recognizer.transcribe(sound.frames, self.hints)
         except (EngineError, CodecError) as exc:
-            data = {"engine": recognizer.name, "code": exc.code, "message": exc.message}
-            trail.event(EventType.STT_ERROR, data)
+            trail.event(EventType.STT_ERROR, failure_data(recognizer, exc))
             raise
 
     def _told(self, sound: Excerpt, transcript: Transcript, trail: Trail, began_s: float) -> Transcript:
