@@ -139,6 +139,17 @@ def test_a_conversation_is_forgotten_by_the_end_of_its_name(tmp_path: Path) -> N
     assert first.encode() not in everything_in(base)
 
 
+@pytest.mark.parametrize("option", ["--yes", "--dry-run", "--json"])
+def test_a_conversation_nobody_knows_is_no_success(tmp_path: Path, option: str) -> None:
+    base = tmp_path / "root"
+    speak(base)
+    refused = voice_mcp(base, "forget", "nosuchid", option)
+    assert refused.returncode == 1
+    assert "There is no conversation nosuchid on record." in refused.stderr
+    assert "nothing to forget" not in refused.stdout
+    assert len(conversations(base)) == 1
+
+
 def test_nothing_is_forgotten_unless_somebody_says_yes(tmp_path: Path) -> None:
     base = tmp_path / "root"
     speak(base)

@@ -10,8 +10,8 @@ from urllib.parse import urljoin, urlsplit
 
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
 from voice_mcp.openai_client.endpoint import Endpoint
-from voice_mcp.openai_client.reasons import AWAY_HINT, CONNECT_S, why_not_connected
 from voice_mcp.openai_client.retry_after import seconds_to_wait
+from voice_mcp.reasons import AWAY_HINT, CONNECT_S, why_not_connected
 
 if TYPE_CHECKING:
     from openai import APIStatusError
