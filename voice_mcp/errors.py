@@ -289,7 +289,10 @@ class DeviceUnavailable(PlaybackError):
     """No sound device could be opened."""
 
     code = "device_unavailable"
-    hint = "Run `voice-mcp devices`, or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+    hint = (
+        'For SSH, containers and WSL see "When something is wrong" in the README; '
+        "or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+    )
 
 
 class DeviceBusy(DeviceUnavailable):

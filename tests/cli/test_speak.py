@@ -189,6 +189,13 @@ def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["speak", "converse"])
+def test_a_bad_setting_is_told_as_json_where_json_is_wanted(tmp_path: Path, command: str) -> None:
+    done = voice_mcp(tmp_path / "data", command, "--json", "Hello.", VOICEMODE_TTS_SPEED="fast")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "bad_setting"
+
+
 def test_a_format_that_cannot_be_written_is_refused_before_anything_is_said(tmp_path: Path) -> None:
     settings = {"VOICEMODE_AUDIO_SAVE_FORMAT": "ogg"}
     done = voice_mcp_without("soundfile", tmp_path / "data", "speak", "Hello.", **settings)
