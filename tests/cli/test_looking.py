@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import voice_mcp
+from tests.cli.terminal import Terminal
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.pulse import PulseCard
 from voice_mcp import __version__
@@ -157,3 +158,11 @@ def test_without_any_device_what_to_do_is_said_once_and_not_in_a_circle(tmp_path
     assert "Speech is saved to files." in sound_out
     assert "VOICEMODE_AUDIO_OUTPUT=file" not in sound_out
     assert 'see "When something is wrong" in the README' in sound_out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are of Unix")
+def test_whoever_starts_the_server_by_hand_is_told_what_it_is(tmp_path: Path) -> None:
+    with Terminal(tmp_path / "data", [sys.executable, "-m", "voice_mcp"], {}) as terminal:
+        terminal.wait_for("This is an MCP server")
+        terminal.wait_for("voice-mcp --help")
+    assert terminal.drawn.count("\n") == 1

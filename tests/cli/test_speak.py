@@ -36,6 +36,15 @@ def test_a_text_leaves_one_line_of_facts_in_a_pipe(tmp_path: Path) -> None:
     assert line.endswith("no gaps")
 
 
+def test_what_the_user_should_know_is_a_line_of_its_own(tmp_path: Path, dead_endpoint: str) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "auto", "VOICEMODE_TTS_BASE_URLS": dead_endpoint}
+    done = voice_mcp(tmp_path / "data", "speak", "Hello.", **settings)
+    saved, note = done.stdout.splitlines()
+    assert Path(saved.rpartition(" · ")[2]).is_file()
+    assert note.startswith("Note: 127.0.0.1:")
+    assert "espeak spoke instead." in note
+
+
 def test_without_a_device_the_line_says_where_the_audio_is(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "speak", "Good morning.")
     assert done.stdout.startswith("Saved")

@@ -63,7 +63,7 @@ async def _complaint(command: tuple[str, ...]) -> str | None:
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=DEVNULL, stderr=PIPE)
     try:
         async with asyncio.timeout(ANSWER_S):
-            _, said = await process.communicate()  # which closes its input: it ends
+            _, said = await process.communicate(b"")  # and no more: it ends
     except TimeoutError:
         return f"The sound server did not answer within {ANSWER_S:.0f} s."
     finally:

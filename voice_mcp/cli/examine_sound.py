@@ -34,6 +34,17 @@ async def check_sound(app: App, *, files_work: bool) -> Finding:
     return Finding((output, *libraries), works)
 
 
+async def plays(app: App) -> bool:
+    """Whether sound goes to a device, which takes it in its own time."""
+    if app.settings.audio_output == "file":
+        return False
+    try:
+        await _play_silence(app, None)
+    except (PlaybackError, TimeoutError):
+        return False
+    return True
+
+
 async def _output(app: App, *, files_work: bool) -> tuple[Check, bool]:
     choice = app.settings.audio_output
     name = "sound out"
