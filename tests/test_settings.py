@@ -290,6 +290,53 @@ def test_a_bad_value_in_a_file_is_an_error_too(sources: Sources) -> None:
         sources.load()
 
 
+def test_a_bad_value_in_a_file_is_told_with_the_file(sources: Sources) -> None:
+    sources.home.write_text("VOICEMODE_TTS_SPEED=1.5\n")
+    sources.project.write_text("VOICEMODE_TTS_SPEED=fast\n")
+    with pytest.raises(SettingsError, match=re.escape(f"VOICEMODE_TTS_SPEED is 'fast' in {sources.project}, but")):
+        sources.load()
+
+    sources.project.write_text("VOICEMODE_PAN=2\n")
+    with pytest.raises(SettingsError, match=re.escape(f"VOICEMODE_PAN in {sources.project}: '2' is neither")):
+        sources.load()
+
+
+def test_whoever_wants_to_see_them_all_sees_the_bad_ones_marked(sources: Sources) -> None:
+    sources.home.write_text("VOICEMODE_RETENTION_DAYS=7\nVOICEMODE_TTS_SPEED=fast\n")
+    sources.env(WHISPER_LANGUAGE="Klingon!", TTS_BASE_URLS=f"https://me:{SECRET}@one.example/v1")
+    loaded = load_settings(sources.project, sources.home, tolerant=True)
+
+    marked = {origin.name: origin.value for origin in loaded.origins if origin.problem is not None}
+    assert marked == {
+        "VOICEMODE_TTS_SPEED": "fast",
+        "VOICEMODE_STT_LANGUAGE": "Klingon!",
+        "VOICEMODE_TTS_BASE_URLS": "",
+    }
+    assert len(loaded.problems) == 3
+    assert SECRET not in repr(loaded)
+    settings = loaded.settings
+    assert (settings.tts_speed, settings.stt_language, settings.retention_days) == (1.0, None, 7)
+
+
+def test_a_wish_to_stay_offline_is_one_however_it_is_written(sources: Sources) -> None:
+    sources.env(OFFLINE="yes please")
+
+    assert load_settings(sources.project, sources.home, tolerant=True).settings.offline
+
+
+@pytest.mark.parametrize("line", ["this is no setting at all", "VOICEMODE_DEBUG", "= 3"])
+def test_a_line_that_is_no_setting_is_told_once_with_its_place_and_without_its_words(
+    sources: Sources, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources.project.write_text(f"# a remark\n\nexport VOICEMODE_TTS_SPEED=1.2\n{line}\n")
+
+    (warning,) = sources.load().warnings
+    assert warning.startswith(f"{sources.project}, line 4, is not a setting")
+    assert line not in warning
+    assert sources.settings().tts_speed == 1.2
+    assert caplog.records == []
+
+
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "agent_voices"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
@@ -413,6 +460,23 @@ def test_keys_that_were_meant_for_the_urls_are_paired_with_them(sources: Sources
     given(sources, "TTS_API_KEYS", keys, SECRET)
 
     assert [key.get_secret_value() for key in sources.settings().tts_api_keys] == [SECRET]
+    assert sources.load().warnings == ()
+
+
+@pytest.mark.parametrize("part", ["TTS", "STT"])
+def test_keys_that_no_endpoint_gets_are_told_of(sources: Sources, part: str) -> None:
+    sources.env(**{f"{part}_BASE_URLS": EVIL, f"{part}_API_KEYS": f"one,{SECRET}"})
+
+    (warning,) = sources.load().warnings
+    assert warning.startswith(
+        f"VOICEMODE_{part}_API_KEYS (environment) has 2 keys, but VOICEMODE_{part}_BASE_URLS has 1"
+    )
+    assert SECRET not in warning
+
+
+def test_an_empty_place_at_the_end_of_the_keys_is_no_key(sources: Sources) -> None:
+    sources.env(TTS_BASE_URLS=EVIL, TTS_API_KEYS=f"{SECRET},")
+
     assert sources.load().warnings == ()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+BY_HAND = (
+    "voice-mcp: This is an MCP server; an MCP host starts it and talks to it. `voice-mcp --help` shows commands.\n"
+)
 SWITCH_S = 0.001
 """How long a thread may keep the interpreter while others wait: with Python's 5 ms, three busy threads of an engine or
 a library hold up the sound for tenths of a second."""
@@ -36,6 +39,8 @@ def _serve() -> None:
         from voice_mcp.offline import refuse_the_network
         from voice_mcp.settings import load_settings
 
+    if sys.stdin is not None and sys.stdin.isatty():
+        sys.stderr.write(BY_HAND)
     try:
         loaded = load_settings()
         for warning in loaded.warnings:

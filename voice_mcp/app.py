@@ -31,7 +31,7 @@ from voice_mcp.core.secret_words import load_detector
 from voice_mcp.core.session import Session
 from voice_mcp.core.signals import Signals
 from voice_mcp.core.speaking import Speaker
-from voice_mcp.core.transcribing import Transcriber
+from voice_mcp.core.transcribing import NOBODY_HINT, Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.ducking.link import DuckingLink
 from voice_mcp.echo.webrtc import WebRtcCanceller
@@ -78,6 +78,7 @@ LAST_MOMENT_S = 0.1
 """The same for what needed more than persuasion."""
 WARM_UP_TEXT = "# Warm\n\n- *up* `it_all`, https://example.org\n\n|a|b|\n|-|-|\n|1|2|\n\n```sh\nx\n```\n\nOne. Two."
 """A little of everything, so that the Markdown parser, its patterns and the sentence splitter are loaded."""
+UNWANTED_HINT = "VOICEMODE_STT_ENGINE is none: set it to auto to be heard."
 DOOR_S = 0.1
 """How long it may wait for a door that is just being opened."""
 JOURNAL_S = 0.5
@@ -117,7 +118,9 @@ class App:
         roster = SpeechRoster(self.engines, self.clock)
         self.recovery = Recovery(roster)
         recognizers: Roster[SpeechRecognizer] = Roster(build_recognizers(settings), self.clock)
-        self.transcriber = Transcriber(recognizers, RecognitionHints(settings.stt_language, settings.stt_prompt))
+        nobody_hint = UNWANTED_HINT if settings.stt_engine == "none" else NOBODY_HINT
+        recognition = RecognitionHints(settings.stt_language, settings.stt_prompt)
+        self.transcriber = Transcriber(recognizers, recognition, nobody_hint)
         self.listening_recovery = Recovery(recognizers)
         self._phrase_store = PhraseStore(self.root, round(settings.tts_cache_mb * 1_000_000))
         phrases = Phrases(self._phrase_store, self.journal, _recipe) if settings.tts_cache_mb else None

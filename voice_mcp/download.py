@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from voice_mcp.errors import DownloadFailed
 from voice_mcp.offline import is_this_machine
+from voice_mcp.reasons import why_not_connected
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
@@ -60,7 +61,7 @@ def fetch(address: str, from_byte: int = 0) -> Iterator[Arrival]:
     except httpx2.TimeoutException as exc:
         raise DownloadFailed(f"{host} did not answer in time.") from exc
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
-        raise DownloadFailed(f"{host} cannot be read from: {str(exc) or type(exc).__name__}.") from exc
+        raise DownloadFailed(f"{host} cannot be read from: {why_not_connected(exc).words}.") from exc
 
 
 def is_local(address: str) -> bool:

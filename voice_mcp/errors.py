@@ -154,16 +154,20 @@ class EngineMissing(EngineError):
 class EngineUnreachable(EngineError):
     """No answer: connection refused, unknown host, TLS failure or time-out.
 
-    ``hung_up`` says that somebody was there, and closed the connection without a word.
+    ``hung_up`` says that somebody was there, and closed the connection without a word. ``nothing_sent`` says for
+    certain that there was no connection, so that not a word of the request has left.
     """
 
     code = "engine_unreachable"
     hint = "Check that the endpoint is running and VOICEMODE_TTS_BASE_URLS is right."
     retryable = True
 
-    def __init__(self, message: str, *, hint: str | None = None, hung_up: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, hung_up: bool = False, nothing_sent: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.hung_up = hung_up
+        self.nothing_sent = nothing_sent
 
 
 class EngineRefused(EngineError):
@@ -285,7 +289,10 @@ class DeviceUnavailable(PlaybackError):
     """No sound device could be opened."""
 
     code = "device_unavailable"
-    hint = "Run `voice-mcp devices`, or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+    hint = (
+        'For SSH, containers and WSL see "When something is wrong" in the README; '
+        "or set VOICEMODE_AUDIO_OUTPUT=file to keep the audio in a file instead."
+    )
 
 
 class DeviceBusy(DeviceUnavailable):

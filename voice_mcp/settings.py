@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -39,6 +41,7 @@ from voice_mcp.errors import SettingsError
 PREFIX = "VOICEMODE_"
 HOME_FILE = Path("~/.voicemode/voicemode.env")
 PROJECT_FILE = Path(".env")
+ENVIRONMENT = "environment"
 OPENAI_HOST = "api.openai.com"
 _ALIKE = 0.75
 """How alike two names must be, of 1, for one to be a misspelling of the other; what all of them begin with aside."""
@@ -412,6 +415,8 @@ class Origin:
     source: str
     """``environment``, the file it came from, or ``default``."""
     description: str
+    problem: str | None = None
+    """Why the value cannot be used, in a sentence; the default holds instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,31 +428,43 @@ class LoadedSettings:
     origins: tuple[Origin, ...]
     """As they were given."""
     warnings: tuple[str, ...]
+    problems: tuple[SettingsError, ...] = ()
+    """What is wrong with values that cannot be used; only where somebody wants to see the others all the same."""
 
 
-def load_settings(project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE) -> LoadedSettings:
+def load_settings(
+    project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE, *, tolerant: bool = False
+) -> LoadedSettings:
     """Read every source once.
 
+    Args:
+        project_file: The project's.
+        home_file: The user's.
+        tolerant: Take the default in place of a value that cannot be used, and tell of it in ``problems``.
+
     Raises:
-        SettingsError: A value cannot be used; the message names the variable, the value and what is allowed.
+        SettingsError: A file cannot be read, or a value cannot be used; the message names the variable, the value,
+            the file it stands in, and what is allowed.
     """
     project = str(project_file)
     files = [file for file in (home_file.expanduser(), project_file) if file.is_file()]
-    sources = [Source("environment", _names_in(os.environ))]
-    sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
-    try:
-        settings = Settings(_env_file=tuple(files), _env_file_encoding="utf-8")
-    except ValidationError as exc:
-        raise _settings_error(exc) from exc
-    origins = tuple(_origins(settings, sources))
-    warnings = list(_misspelt(sources))
+    with _silent_dotenv():
+        sources = [Source(ENVIRONMENT, _names_in(os.environ))]
+        sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
+        settings, bad = _build(files, sources)
+    if bad and not tolerant:
+        raise next(iter(bad.values())).error
+    origins = tuple(_origins(settings, sources, bad))
+    warnings = [sentence for file in files for sentence in _odd_lines(file)]
+    warnings += _misspelt(sources)
     places = {origin.name: origin.source for origin in origins}
     for part in ("TTS", "STT"):
         keys = f"{part.lower()}_api_keys"
         if getattr(settings, keys) and (mismatch := _mismatch(places, project, part)) is not None:
             settings = settings.model_copy(update={keys: ()})
             warnings.append(mismatch)
-    return LoadedSettings(settings, origins, tuple(warnings))
+        warnings += _keys_without_urls(settings, places, part)
+    return LoadedSettings(settings, origins, tuple(warnings), tuple(each.error for each in bad.values()))
 
 
 def project_path() -> str:
@@ -465,6 +482,51 @@ def setting_names(field_name: str, field: FieldInfo) -> tuple[str, ...]:
     return (PREFIX + field_name.upper(),)
 
 
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A value that cannot be used."""
+
+    value: str
+    """As it was given; empty where it may hold a password."""
+    error: SettingsError
+
+
+def _build(files: Sequence[Path], sources: Sequence[Source]) -> tuple[Settings, dict[str, _Bad]]:
+    """The settings, with defaults in place of what cannot be used; and that, by field."""
+    given: dict[str, Any] = {"_env_file": tuple(files), "_env_file_encoding": "utf-8"}
+    try:
+        return Settings(**given), {}
+    except ValidationError as exc:
+        details = [(_field_of(each["loc"][0]), each) for each in exc.errors(include_url=False)]
+    bad: dict[str, _Bad] = {}
+    for key, each in details:
+        bad.setdefault(key, _bad(key, each, sources))
+    instead = {key: Settings.model_fields[key].default for key in bad}
+    if "offline" in instead:
+        instead["offline"] = True  # whoever wrote that wants it
+    return Settings(**given, **instead), bad
+
+
+@contextlib.contextmanager
+def _silent_dotenv() -> Iterator[None]:
+    """The library logs lines it cannot read: for each time it reads them, and without the file's name."""
+    logger = logging.getLogger("dotenv.main")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _odd_lines(file: Path) -> Iterator[str]:
+    """Lines that set nothing, and look as if they should. What is in them is not told: it may be a key."""
+    with file.open(encoding="utf-8") as stream:
+        for binding in parse_stream(stream):
+            unset = binding.value is None and (binding.key or "").upper().startswith(PREFIX)
+            if binding.error or unset:
+                yield f"{file}, line {binding.original.line}, is not a setting: write NAME=value, or # before a remark."
+
+
 def _read(file: Path) -> dict[str, str | None]:
     try:
         return dotenv_values(file, encoding="utf-8")
@@ -478,11 +540,30 @@ def _names_in(values: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset(name.upper() for name, value in values.items() if value)
 
 
-def _origins(settings: Settings, sources: Sequence[Source]) -> Iterator[Origin]:
+def _origins(settings: Settings, sources: Sequence[Source], bad: Mapping[str, _Bad]) -> Iterator[Origin]:
     for field_name, field in Settings.model_fields.items():
-        names = setting_names(field_name, field)
-        label = next((source.label for source in sources if not source.names.isdisjoint(names)), "default")
-        yield Origin(names[0], _as_text(getattr(settings, field_name)), label, field.description or "")
+        value, problem = _as_text(getattr(settings, field_name)), None
+        if field_name in bad:
+            value, problem = bad[field_name].value, bad[field_name].error.message
+        name, place = setting_names(field_name, field)[0], _place_of(field_name, sources)
+        yield Origin(name, value, place, field.description or "", problem)
+
+
+def _place_of(field_name: str, sources: Sequence[Source]) -> str:
+    """Where a field's value comes from."""
+    names = setting_names(field_name, Settings.model_fields[field_name])
+    return next((source.label for source in sources if not source.names.isdisjoint(names)), "default")
+
+
+def _keys_without_urls(settings: Settings, places: Mapping[str, str], part: str) -> Iterator[str]:
+    """Keys that no endpoint gets, in a sentence."""
+    keys, urls = (getattr(settings, f"{part.lower()}_{what}") for what in ("api_keys", "base_urls"))
+    if any(key.get_secret_value() for key in keys[len(urls) :]):
+        name = f"{PREFIX}{part}_API_KEYS"
+        yield (
+            f"{name} ({places[name]}) has {len(keys)} keys, but {PREFIX}{part}_BASE_URLS has {len(urls)} "
+            f"address{'es' if len(urls) != 1 else ''}: the keys beyond go to nobody."
+        )
 
 
 def _mismatch(places: Mapping[str, str], project: str, part: str) -> str | None:
@@ -527,19 +608,23 @@ def _misspelt(sources: Sequence[Source]) -> Iterator[str]:
             yield f"{name} ({source}) is not a setting; {advice}"
 
 
-def _settings_error(exc: ValidationError) -> SettingsError:
-    first: Any = exc.errors(include_url=False)[0]
-    fields = {
-        name: field
-        for key, field in Settings.model_fields.items()
-        for name in (key.upper(), *setting_names(key, field))
-    }
-    field = fields[str(first["loc"][0]).upper()]
-    key = next(key for key, candidate in Settings.model_fields.items() if candidate is field)
-    name = setting_names(key, field)[0]
-    if first["type"] == "value_error":
-        return SettingsError(f"{name}: {first['ctx']['error']}.")
-    return SettingsError(f"{name} is {first['input']!r}, but it must be {_allowed(field)}.")
+def _field_of(name: object) -> str:
+    """The field that is set by a variable, or is called like that."""
+    wanted = str(name).upper()
+    fields = Settings.model_fields.items()
+    return next(key for key, field in fields if wanted in (key.upper(), *setting_names(key, field)))
+
+
+def _bad(field_name: str, details: Any, sources: Sequence[Source]) -> _Bad:
+    """What pydantic found wrong with a field, in words."""
+    field, place = Settings.model_fields[field_name], _place_of(field_name, sources)
+    name, where = setting_names(field_name, field)[0], "" if place == ENVIRONMENT else f" in {place}"
+    given = str(details["input"])
+    if details["type"] == "value_error":
+        message = f"{name}{where}: {details['ctx']['error']}."
+    else:
+        message = f"{name} is {given!r}{where}, but it must be {_allowed(field)}."
+    return _Bad("" if "@" in given else given, SettingsError(message))
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -108,6 +108,19 @@ def test_nobody_who_answers_has_an_exit_code_of_its_own(room: Room) -> None:
     assert "Nobody answered." in done.stderr
 
 
+def test_what_to_do_about_listening_goes_with_what_is_set(room: Room, dead_endpoint: str) -> None:
+    usual = room.run("Hello.", VOICEMODE_STT_BASE_URLS=dead_endpoint)
+    assert 'pip install "voice-mcp[whisper]"' in usual.stderr
+    assert "voice-mcp models install base" in usual.stderr
+    whisper = room.run("Hello.", VOICEMODE_STT_ENGINE="whisper")
+    assert "voice-mcp models install base" in whisper.stderr
+    switched_off = room.run("Hello.", VOICEMODE_STT_ENGINE="none")
+    assert "VOICEMODE_STT_ENGINE is none: set it to auto" in switched_off.stderr
+    for done in (whisper, switched_off):
+        assert done.returncode == 1
+        assert "OPENAI_API_KEY" not in done.stderr
+
+
 def test_where_nobody_can_be_heard_and_nobody_can_type_nothing_is_said(room: Room) -> None:
     done = room.run("Well?", "--json", VOICEMODE_AUDIO_INPUT="none")
     assert done.returncode == 1

@@ -22,6 +22,8 @@ def test_the_demo_tells_what_was_spoken_and_heard(tmp_path: Path) -> None:
     assert re.search(r"^server +voice-mcp \S+ · MCP 20\d\d-\d\d-\d\d", done.stdout, re.MULTILINE)
     assert re.search(r"^tools +speak, converse$", done.stdout, re.MULTILINE)
     assert re.search(r"^ +\d+\.\d s +You hear this sentence while", done.stdout, re.MULTILINE)
+    assert "*" not in done.stdout
+    assert "Everything works." in done.stdout
     assert re.search(r"^heard .*tone, voice sine · first sound after \d+ ms", done.stdout, re.MULTILINE)
     (line,) = exchanges(tmp_path / "data")
     assert f"conversations show {line['conversation_id']}" in done.stdout
@@ -32,6 +34,10 @@ def test_a_bare_machine_gets_a_file_it_can_play(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (path,) = re.findall(r"^saved .* · (.+\.wav)$", done.stdout, re.MULTILINE) or [""]
     assert Path(path).stat().st_size > 100_000
+    assert re.search(r"^ +You hear this sentence while", done.stdout, re.MULTILINE)
+    assert not re.search(r"^ +\d+\.\d s ", done.stdout, re.MULTILINE)
+    assert "nobody could hear it" in done.stdout
+    assert "Everything works" not in done.stdout
 
 
 def test_a_demo_that_cannot_speak_fails_and_says_why(tmp_path: Path, dead_endpoint: str) -> None:

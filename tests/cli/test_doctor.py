@@ -17,6 +17,7 @@ from tests.support.ggml import write_tone_model
 from tests.support.pulse import PulseCard
 
 KEY = "sk-planted-0123456789abcdef"
+DEAF = "Listening does not: there is no microphone that hears, and nobody can turn speech into words."
 
 
 def examined(base_dir: Path, *, exit_code: int, **settings: str) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def test_every_thing_is_one_line_in_a_pipe(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "doctor")
     *checks, verdict = done.stdout.splitlines()
     assert all(line.split()[0] in ("ok", "warning", "broken") for line in checks)
-    assert verdict == "Speaking works."
+    assert verdict == f"Speaking works. {DEAF}"
 
 
 def test_without_any_engine_speaking_cannot_work(tmp_path: Path, dead_endpoint: str) -> None:
@@ -116,7 +117,7 @@ def test_a_microphone_that_gives_only_zeros_is_a_warning_that_says_why(tmp_path:
 def test_without_a_microphone_speaking_works_all_the_same(tmp_path: Path) -> None:
     settings = {"VOICEMODE_AUDIO_INPUT": "file", "VOICEMODE_INPUT_DEVICE": str(tmp_path / "none.wav")}
     report = examined(tmp_path / "data", exit_code=0, **settings)
-    assert report["verdict"] == "Speaking works."
+    assert report["verdict"] == f"Speaking works. {DEAF}"
     microphone = check(report, "sound in")
     assert microphone["state"] == "warning"
     assert "none.wav" in microphone["detail"]
@@ -212,6 +213,35 @@ def test_recognisers_of_this_machine_are_one_line_that_warns_only_those_who_ask_
     assert (asked["state"], "install" in asked["hint"]) == ("warning", True)
 
 
+def test_a_recogniser_that_is_not_there_is_a_warning_while_nobody_else_listens(
+    tmp_path: Path, dead_endpoint: str
+) -> None:
+    with SpeechEndpoint() as endpoint:
+        *_, spare = recognisers(tmp_path / "data", VOICEMODE_STT_BASE_URLS=endpoint.base_url)
+    *_, needed = recognisers(tmp_path / "data", VOICEMODE_STT_BASE_URLS=dead_endpoint)
+    assert spare["detail"] == needed["detail"]
+    assert (spare["state"], needed["state"]) == ("ok", "warning")
+
+
+def test_an_unknown_model_is_told_also_where_nothing_is_installed(tmp_path: Path) -> None:
+    *_, found = recognisers(tmp_path / "data", VOICEMODE_WHISPER_MODEL="bass")
+    assert "VOICEMODE_WHISPER_MODEL=bass is neither a model nor a file" in found["detail"]
+    assert found["hint"] == "Did you mean base?"
+
+
+@pytest.mark.pulse
+def test_the_verdict_says_whether_listening_works_and_why_not(tmp_path: Path, pulse_card: PulseCard) -> None:
+    pulse_card.microphone(noise=300)
+    with SpeechEndpoint() as endpoint:
+        heard = {**pulse_card.env, "VOICEMODE_AUDIO_INPUT": "auto", "VOICEMODE_STT_BASE_URLS": endpoint.base_url}
+        works = examined(tmp_path / "data", exit_code=0, **heard)
+        off = examined(tmp_path / "data", exit_code=0, **heard | {"VOICEMODE_STT_ENGINE": "none"})
+        mute = examined(tmp_path / "data", exit_code=0, **heard | {"VOICEMODE_AUDIO_INPUT": "none"})
+    assert works["verdict"] == "Speaking works. Listening works."
+    assert off["verdict"] == "Speaking works. Listening does not: VOICEMODE_STT_ENGINE is none."
+    assert mute["verdict"] == "Speaking works. Listening does not: VOICEMODE_AUDIO_INPUT is none."
+
+
 def test_whisper_on_this_machine_is_told_when_it_is_there(tmp_path: Path) -> None:
     pytest.importorskip("_pywhispercpp", reason="pywhispercpp has no wheel here")
     weights = write_tone_model(tmp_path / "tones.bin")
@@ -249,9 +279,29 @@ def test_a_folder_without_room_cannot_be_written(tmp_path: Path, folder: str) ->
 
 def test_a_bad_setting_is_what_is_broken(tmp_path: Path) -> None:
     report = examined(tmp_path / "data", exit_code=1, VOICEMODE_TTS_SPEED="9")
-    (broken,) = report["checks"]
+    (broken,) = [entry for entry in report["checks"] if entry["state"] == "broken"]
     assert (broken["name"], broken["state"]) == ("settings", "broken")
     assert "VOICEMODE_TTS_SPEED" in broken["detail"]
+    assert "VOICEMODE_TTS_SPEED" in report["verdict"]
+
+
+def test_what_is_well_is_looked_at_beside_bad_settings_and_contradictions(tmp_path: Path) -> None:
+    looked_at = {"data folder", "codecs", "sound in"}
+    bad = examined(tmp_path / "data", exit_code=1, VOICEMODE_TTS_SPEED="9", VOICEMODE_PAN="left")
+    states = [entry["state"] for entry in bad["checks"] if entry["name"] == "settings"]
+    assert states == ["broken", "broken"]
+    assert looked_at | {"sound out", "tone"} <= {entry["name"] for entry in bad["checks"]}
+
+    open_key = {"VOICEMODE_STT_BASE_URLS": "http://one.example/v1", "VOICEMODE_STT_API_KEYS": KEY}
+    contradiction = examined(tmp_path / "data", exit_code=1, **open_key)
+    assert looked_at <= {entry["name"] for entry in contradiction["checks"]}
+    assert "VOICEMODE_STT_API_KEYS" in contradiction["verdict"]
+
+
+def test_keys_that_nobody_gets_are_a_warning(tmp_path: Path) -> None:
+    keys = {"VOICEMODE_TTS_BASE_URLS": "https://one.example/v1", "VOICEMODE_TTS_API_KEYS": f"{KEY},{KEY}"}
+    found = check(examined(tmp_path / "data", exit_code=0, **keys), "settings")
+    assert (found["state"], "VOICEMODE_TTS_API_KEYS (environment) has 2 keys" in found["detail"]) == ("warning", True)
 
 
 def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
@@ -279,3 +329,28 @@ def test_open_loudspeakers_without_echo_cancellation_are_a_warning_with_the_comm
     assert found["state"] == "warning"
     assert 'pip install "voice-mcp[aec]"' in found["hint"]
     assert "VOICEMODE_BARGE_IN=headphones" in found["hint"]
+
+
+# --- what somebody may ask for besides -----------------------------------------------------------------------------
+
+
+def test_a_turn_model_that_is_not_installed_is_a_warning_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    report = examined(tmp_path / "data", exit_code=0, VOICEMODE_TURN_MODEL="smart_turn")
+    found = check(report, "turn model")
+    assert (found["state"], "install" in found["hint"]) == ("warning", True)
+    assert "something it was to use is missing" in report["verdict"]
+
+
+def test_ducking_without_a_sound_server_is_a_warning(tmp_path: Path) -> None:
+    nowhere = {"PULSE_SERVER": f"unix:{tmp_path}/none", "XDG_RUNTIME_DIR": str(tmp_path)}
+    asked_for = {"VOICEMODE_AUDIO_OUTPUT": "auto", "VOICEMODE_DUCKING": "0.3"}
+    found = check(examined(tmp_path / "data", exit_code=0, **nowhere, **asked_for), "ducking")
+    assert (found["state"], "VOICEMODE_DUCKING=off" in found["hint"]) == ("warning", True)
+    assert "lower other programs" in found["detail"]
+
+
+@pytest.mark.pulse
+def test_ducking_with_a_sound_server_is_well(tmp_path: Path, pulse_card: PulseCard) -> None:
+    asked_for = {"VOICEMODE_AUDIO_OUTPUT": "auto", "VOICEMODE_DUCKING": "0.3"}
+    found = check(examined(tmp_path / "data", exit_code=0, **pulse_card.env, **asked_for), "ducking")
+    assert (found["state"], "30%" in found["detail"]) == ("ok", True), found

@@ -266,6 +266,14 @@ def test_an_unknown_conversation_is_an_error(talk: Path) -> None:
     assert "conversations list" in done.stderr
 
 
+def test_a_conversation_is_exported_by_the_end_of_its_name(tmp_path: Path) -> None:
+    base = tmp_path / "root"
+    assert voice_mcp(base, "speak", "-c", "conv_20261128_143241_39dd86", "Hello.").returncode == 0
+    done = voice_mcp(base, "conversations", "export", "39dd86", "--format", "md")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Wrote conv_20261128_143241_39dd86.md · 1 utterance")
+
+
 def test_a_transcript_and_a_document_are_written(talk: Path, tmp_path: Path) -> None:
     done = export(talk, "--output", str(tmp_path / "talk.md"), "--format", "md", TZ="UTC")
     assert done.returncode == 0
@@ -287,7 +295,7 @@ def test_audio_goes_to_standard_output_as_a_stream(talk: Path) -> None:
     )
     sound, rate_hz = decoded(done.stdout, "mp3")
     assert pitch_at(sound, rate_hz, starts_s(talk)[1] + 0.2) == pytest.approx(pitch_hz(WORDS[1]), rel=0.01)
-    assert b"Wrote standard output" in done.stderr
+    assert b"Wrote to standard output \xc2\xb7 0:03 \xc2\xb7 3 utterances" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import voice_mcp
+from tests.cli.terminal import Terminal
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.pulse import PulseCard
 from voice_mcp import __version__
+from voice_mcp.settings import Settings
 
 KEY = "sk-planted-0123456789abcdef"
 HEAVY = ("mcp", "openai", "httpx2", "numpy", "sounddevice", "miniaudio", "markdown_it")
@@ -118,3 +120,49 @@ def test_settings_name_the_file_a_value_comes_from_and_what_looks_wrong(tmp_path
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("VOICEMODE_RETENTION_DAYS")]
     assert line.split()[1:3] == ["7", ".env"]
     assert "VOICEMODE_RETENTION (.env) is not a setting" in done.stderr
+
+
+def test_settings_are_all_listed_when_some_are_bad_and_those_are_marked(tmp_path: Path) -> None:
+    (tmp_path / "somewhere").mkdir()
+    (tmp_path / "somewhere" / ".env").write_text("VOICEMODE_TTS_SPEED=fast\n")
+    done = voice_mcp(tmp_path / "data", "settings", VOICEMODE_PAN="left")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == len(Settings.model_fields) + 1
+    marked = [line.split()[:3] for line in done.stdout.splitlines() if "cannot be used" in line]
+    assert marked == [["VOICEMODE_PAN", "left", "environment:"], ["VOICEMODE_TTS_SPEED", "fast", ".env:"]]
+    assert len(done.stderr.splitlines()) == 2
+    as_json = voice_mcp(tmp_path / "data", "settings", "--json")
+    told = {entry["name"]: entry["problem"] for entry in json.loads(as_json.stdout)["settings"]}
+    assert (as_json.returncode, told["VOICEMODE_PAN"]) == (1, None)
+    assert "in .env" in told["VOICEMODE_TTS_SPEED"]
+
+
+def test_a_line_of_a_file_that_is_no_setting_is_told_once_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "somewhere").mkdir()
+    (tmp_path / "somewhere" / ".env").write_text("this is no setting at all\n")
+    done = voice_mcp(tmp_path / "data", "speak", "Hello.")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("voice-mcp: .env, line 1, is not a setting: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a sound server that is not there")
+def test_without_any_device_what_to_do_is_said_once_and_not_in_a_circle(tmp_path: Path) -> None:
+    nowhere = {"PULSE_SERVER": f"unix:{tmp_path}/none", "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = voice_mcp(tmp_path / "data", "devices", **nowhere)
+    assert "voice-mcp devices" not in done.stderr
+    assert "miniaudio: miniaudio" not in done.stderr
+    assert done.stderr.count('see "When something is wrong" in the README') == 1
+    examined = voice_mcp(tmp_path / "data", "doctor", VOICEMODE_AUDIO_OUTPUT="auto", **nowhere)
+    (sound_out,) = [line for line in examined.stdout.splitlines() if "sound out" in line]
+    assert "Speech is saved to files." in sound_out
+    assert "VOICEMODE_AUDIO_OUTPUT=file" not in sound_out
+    assert 'see "When something is wrong" in the README' in sound_out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are of Unix")
+def test_whoever_starts_the_server_by_hand_is_told_what_it_is(tmp_path: Path) -> None:
+    with Terminal(tmp_path / "data", [sys.executable, "-m", "voice_mcp"], {}) as terminal:
+        terminal.wait_for("This is an MCP server")
+        terminal.wait_for("voice-mcp --help")
+    assert terminal.drawn.count("\n") == 1

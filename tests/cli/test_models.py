@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.command import voice_mcp
+from tests.cli.command import LONGEST_S, voice_mcp
 from tests.storage.test_models import CONTENT, entry
 from tests.support.file_server import FileServer
 from tests.support.ports import LOOPBACK, refusing_port
@@ -45,6 +48,11 @@ def failure(*arguments: str) -> VoiceError:
 
 def installed(root: Path) -> Path | None:
     return Models(root, (entry(),)).path("small-one")
+
+
+def parts(root: Path) -> list[str]:
+    """What of files is left that did not come whole."""
+    return [path.name for path in (root / "models").glob("*.part*")]
 
 
 # --- a small file, from a real server ----------------------------------------------------------------------------
@@ -90,6 +98,15 @@ def test_a_download_that_brings_nothing_more_is_given_up_and_goes_on_the_next_ti
     assert server.ranges[-1] == "bytes=4000-"
 
 
+def test_a_server_that_cannot_be_reached_is_told_in_words_and_leaves_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    error = failure("install", "small-one", "--from", "http://weights.invalid/x")
+    assert error.message == "weights.invalid cannot be read from: no address is known for that name."
+    assert parts(root) == []
+
+
 def test_a_file_that_is_not_the_right_one_is_refused(root: Path, server: FileServer) -> None:
     server.content = CONTENT[:-1] + b"!"
     error = failure("install", "small-one", "--from", server.address)
@@ -101,6 +118,8 @@ def test_nobody_at_the_address_is_told(root: Path) -> None:
     with refusing_port() as port:
         error = failure("install", "small-one", "--from", f"http://{LOOPBACK}:{port}/x")
     assert (type(error), "cannot be read from" in error.message) == (DownloadFailed, True)
+    assert error.message.endswith(": connection refused.")
+    assert parts(root) == []
 
 
 # --- a file on this machine --------------------------------------------------------------------------------------
@@ -115,6 +134,46 @@ def test_a_file_is_taken_too_also_offline(root: Path, tmp_path: Path, monkeypatc
 
 def test_a_file_that_is_not_there_is_told(root: Path, tmp_path: Path) -> None:
     assert "cannot be read" in failure("install", "small-one", "--from", str(tmp_path / "nothing")).message
+
+
+@pytest.mark.parametrize("content", [b"y\n" * 20, CONTENT + b"!", b""])
+def test_a_file_of_another_length_is_named_as_another_file_and_leaves_nothing(
+    root: Path, tmp_path: Path, content: bytes
+) -> None:
+    wrong = tmp_path / "yes.wav"
+    wrong.write_bytes(content)
+    error = failure("install", "small-one", "--from", str(wrong))
+    assert error.message == f"{wrong} is not small-one: it has {len(content):,} bytes, not {len(CONTENT):,}."
+    assert "network" not in error.hint
+    assert parts(root) == []
+
+
+def test_a_file_that_is_the_wrong_one_takes_no_part_of_a_download_away(
+    root: Path, tmp_path: Path, server: FileServer
+) -> None:
+    server.breaks.extend([4000, 0])
+    failure("install", "small-one", "--from", server.address)
+    (tmp_path / "wrong").write_bytes(b"no")
+    failure("install", "small-one", "--from", str(tmp_path / "wrong"))
+    assert run("install", "small-one", "--from", server.address).exit_code == 0
+    assert server.ranges[-1] == "bytes=4000-"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes in the file system are of Unix")
+def test_a_pipe_that_ends_too_early_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT[:100],), daemon=True)
+    writer.start()
+    assert "is not small-one" in failure("install", "small-one", "--from", str(pipe)).message
+    writer.join(LONGEST_S)
+    assert parts(root) == []
+
+
+def test_a_file_of_the_right_length_that_is_another_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_bytes(CONTENT[:-1] + b"!")
+    assert "SHA-256" in failure("install", "small-one", "--from", str(tmp_path / "wrong")).message
+    assert parts(root) == []
 
 
 def test_an_unknown_name_is_told_with_the_nearest(root: Path) -> None:

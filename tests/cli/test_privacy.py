@@ -13,6 +13,7 @@ import pytest
 from tests.cli.command import voice_mcp
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import everything_in, exchanges
+from tests.support.ports import LOOPBACK, silent_port
 
 WORDS = "Zanzibar is far away."
 
@@ -52,6 +53,28 @@ def test_what_an_endpoint_was_sent_and_sent_back_is_told(tmp_path: Path, speech_
     assert [one["conversation_id"] for one in record["utterances"]] == conversations(base)
     assert WORDS not in json.dumps(record)
     assert privacy(base, "--lines", "0")["utterances"] == []
+
+
+def test_words_that_nobody_could_be_sent_are_not_told_as_sent(tmp_path: Path, dead_endpoint: str) -> None:
+    base = tmp_path / "root"
+    nobody = ["http://speech.invalid/v1", dead_endpoint]
+    refused = voice_mcp(
+        base, "speak", WORDS, VOICEMODE_TTS_ENGINE="openai", VOICEMODE_TTS_BASE_URLS=",".join(nobody), NO_PROXY="*"
+    )
+    assert "no address is known for that name" in refused.stderr
+    assert (privacy(base)["hosts"], privacy(base)["utterances"]) == ([], [])
+    assert "Nothing, as far as the event log reaches back." in voice_mcp(base, "privacy").stdout
+    assert "nothing was sent" in voice_mcp(base, "log").stdout
+
+
+def test_words_that_somebody_may_have_read_count_as_sent(tmp_path: Path) -> None:
+    base = tmp_path / "root"
+    with silent_port() as port:
+        settings = {"VOICEMODE_TTS_BASE_URLS": f"http://{LOOPBACK}:{port}/v1", "VOICEMODE_STREAM_STALL_TIMEOUT": "0.2"}
+        assert voice_mcp(base, "speak", WORDS, VOICEMODE_TTS_ENGINE="openai", **settings).returncode == 1
+    (host,) = privacy(base)["hosts"]
+    assert host["text_chars"] == len(WORDS) * host["requests"]
+    assert host["requests"] > 0
 
 
 def test_what_stays_here_is_told_as_that(tmp_path: Path) -> None:
@@ -114,6 +137,17 @@ def test_a_conversation_is_forgotten_by_the_end_of_its_name(tmp_path: Path) -> N
     assert conversations(base) == [second]
     assert WORDS.encode() not in everything_in(base)
     assert first.encode() not in everything_in(base)
+
+
+@pytest.mark.parametrize("option", ["--yes", "--dry-run", "--json"])
+def test_a_conversation_nobody_knows_is_no_success(tmp_path: Path, option: str) -> None:
+    base = tmp_path / "root"
+    speak(base)
+    refused = voice_mcp(base, "forget", "nosuchid", option)
+    assert refused.returncode == 1
+    assert "There is no conversation nosuchid on record." in refused.stderr
+    assert "nothing to forget" not in refused.stdout
+    assert len(conversations(base)) == 1
 
 
 def test_nothing_is_forgotten_unless_somebody_says_yes(tmp_path: Path) -> None:

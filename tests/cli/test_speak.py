@@ -36,6 +36,15 @@ def test_a_text_leaves_one_line_of_facts_in_a_pipe(tmp_path: Path) -> None:
     assert line.endswith("no gaps")
 
 
+def test_what_the_user_should_know_is_a_line_of_its_own(tmp_path: Path, dead_endpoint: str) -> None:
+    settings = {"VOICEMODE_TTS_ENGINE": "auto", "VOICEMODE_TTS_BASE_URLS": dead_endpoint}
+    done = voice_mcp(tmp_path / "data", "speak", "Hello.", **settings)
+    saved, note = done.stdout.splitlines()
+    assert Path(saved.rpartition(" · ")[2]).is_file()
+    assert note.startswith("Note: 127.0.0.1:")
+    assert "espeak spoke instead." in note
+
+
 def test_without_a_device_the_line_says_where_the_audio_is(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "speak", "Good morning.")
     assert done.stdout.startswith("Saved")
@@ -187,6 +196,13 @@ def test_a_bad_setting_is_one_clear_sentence(tmp_path: Path) -> None:
         "voice-mcp: VOICEMODE_TTS_SPEED is 'fast', but it must be a number from 0.25 up to 4.0."
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["speak", "converse"])
+def test_a_bad_setting_is_told_as_json_where_json_is_wanted(tmp_path: Path, command: str) -> None:
+    done = voice_mcp(tmp_path / "data", command, "--json", "Hello.", VOICEMODE_TTS_SPEED="fast")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "bad_setting"
 
 
 def test_a_format_that_cannot_be_written_is_refused_before_anything_is_said(tmp_path: Path) -> None:

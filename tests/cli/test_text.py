@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.waiting import eventually_async
 from voice_mcp.cli.text import AHEAD_CHARS, READ_BYTES, LiveText, _on, file_text
 from voice_mcp.clock import SystemClock
 from voice_mcp.core.script import MOST_CHARS
+from voice_mcp.errors import InvalidInput
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +79,29 @@ async def test_text_that_cannot_be_taken_is_an_error_and_not_a_wait_for_ever(tmp
     async with asyncio.timeout(10):
         with pytest.raises(ZeroDivisionError):
             await UntakeableText(file).open(SystemClock())
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x7fELF\x02\x01\0\0", "Gr\u00fc\u00dfe.".encode("latin-1"), "Hello.".encode("utf-16")]
+)
+@pytest.mark.parametrize("times", [1, MOST_CHARS])
+async def test_a_file_that_is_not_text_is_refused(tmp_path: Path, content: bytes, times: int) -> None:
+    file = tmp_path / "program"
+    file.write_bytes(content * times)
+    async with asyncio.timeout(10):
+        with pytest.raises(InvalidInput, match="program is not text") as refused:
+            await file_text(file).open(SystemClock())
+    assert "UTF-8" in refused.value.hint
+
+
+async def test_a_program_on_standard_input_is_refused_and_a_stray_byte_is_not() -> None:
+    for data, is_text in ((b"\x7fELF\x02\x01\0\0", False), (b"Hello \xff there.\n\n", True)):
+        reading, writing = os.pipe()
+        os.write(writing, data)
+        os.close(writing)
+        with nullcontext() if is_text else pytest.raises(InvalidInput, match="Standard input is not text"):
+            await LiveText(reading).open(SystemClock())
+        os.close(reading)
 
 
 async def test_what_fails_on_the_loop_fails_in_the_thread_that_asked_for_it() -> None:

@@ -93,6 +93,39 @@ def test_each_server_that_was_sent_the_sound_is_told_also_one_that_failed() -> N
     ]
 
 
+def test_what_found_no_connection_was_not_sent() -> None:
+    unreached: dict[str, Any] = {"code": "engine_unreachable", "message": "No.", "sent": False}
+    found = departures(
+        [
+            line("TTS_REQUEST", engine="api.openai.com", host="api.openai.com", chars=8),
+            line("TTS_RECEIVED", host="api.openai.com", bytes=0, seconds=0.0),
+            line("TTS_ERROR", engine="api.openai.com", **unreached),
+            line("STT_REQUEST", 1, "utt_2", host="api.openai.com", seconds=2.5),
+            line("STT_ERROR", 1, "utt_2", engine="api.openai.com", **unreached),
+            line("STT_ERROR", 2, "utt_3", engine="api.openai.com", **unreached),
+        ]
+    )
+    assert found.sent == []
+
+
+def test_what_may_have_been_sent_counts_as_sent() -> None:
+    found = departures(
+        [
+            line("TTS_REQUEST", engine="one.example", host="one.example", chars=8),
+            line("TTS_REQUEST", 1, engine="one.example", host="one.example", chars=5),
+            line("TTS_ERROR", 1, engine="one.example", code="engine_unreachable", sent=False),
+            line("TTS_REQUEST", 2, engine="two.example", host="two.example", chars=7),
+            line("TTS_ERROR", 2, engine="two.example", code="engine_unreachable"),
+            line("STT_REQUEST", 3, "utt_2", host="one.example", seconds=2.5),
+            line("STT_ERROR", 3, "utt_2", engine="one.example", code="engine_stalled"),
+            line("STT_REQUEST", 4, "utt_2", host="one.example", seconds=2.5),
+            line("STT_ERROR", 4, "utt_2", engine="one.example", code="engine_unreachable", sent=False),
+        ]
+    )
+    assert totals(found) == {"one.example": (2, 8, 0, 0), "two.example": (1, 7, 0, 0)}
+    assert [host.audio_up_s for host in found.by_host()] == [2.5, 0.0]
+
+
 def test_when_the_microphone_was_open_is_known_from_both_ends() -> None:
     found = departures(
         [
@@ -111,6 +144,7 @@ ANYTHING = st.recursive(
     max_leaves=5,
 )
 KINDS = ["TTS_REQUEST", "TTS_RECEIVED", "STT_START", "STT_REQUEST", "STT_COMPLETE", "RECORDING_START", "RECORDING_END"]
+KINDS += ["TTS_ERROR", "STT_ERROR"]
 LINES = st.fixed_dictionaries(
     {},
     optional={
@@ -119,7 +153,8 @@ LINES = st.fixed_dictionaries(
         "conversation_id": ANYTHING,
         "utterance_id": ANYTHING,
         "data": st.fixed_dictionaries(
-            {}, optional=dict.fromkeys(("host", "engine", "bytes", "chars", "cached"), ANYTHING)
+            {},
+            optional=dict.fromkeys(("host", "engine", "bytes", "chars", "cached"), ANYTHING) | {"sent": st.booleans()},
         )
         | ANYTHING,
     },

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.stt.recognising import recognizer_for, sound
+from tests.stt.recognising import LONGEST_S, as_wav, recognizer_for, sound
 from tests.support.behaviour import Behaviour, Framing
 from tests.support.endpoint import SpeechEndpoint
-from tests.support.ports import refusing_port
+from tests.support.ports import LOOPBACK, refusing_port
 from tests.support.tls import Authority
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
 from voice_mcp.openai_client import Endpoint
@@ -359,6 +363,66 @@ async def test_somebody_who_hangs_up_at_once_hung_up() -> None:
         error = await failure(endpoint)
     assert isinstance(error, EngineUnreachable)
     assert error.hung_up
+
+
+REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+WORDS = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"text": "Yes."}'
+
+
+async def test_only_where_nobody_was_reached_was_nothing_sent() -> None:
+    with refusing_port() as port:
+        error = await unreachable(port)
+    assert error.nothing_sent
+
+
+async def test_whoever_refused_the_shape_of_an_answer_was_sent_the_sound() -> None:
+    async with only_client(REFUSAL) as port:
+        error = await unreachable(port)
+    assert "connection refused" in error.message
+    assert not error.nothing_sent
+
+
+async def test_whoever_had_a_kept_connection_may_have_been_sent_the_sound() -> None:
+    async with only_client(WORDS, b"") as port:
+        error = await unreachable(port, times=2)
+    assert "connection refused" in error.message
+    assert not error.nothing_sent
+
+
+async def unreachable(port: int, times: int = 1) -> EngineUnreachable:
+    """How the last of some requests fails."""
+    recognizer = OpenAIRecognizer(Endpoint(f"http://{LOOPBACK}:{port}/v1", part="STT"), stall_s=5.0, pack=as_wav)
+    try:
+        with anyio.fail_after(LONGEST_S):
+            for _ in range(times - 1):
+                await recognizer.transcribe(sound(), HINTS)
+            with pytest.raises(EngineUnreachable) as failed:
+                await recognizer.transcribe(sound(), HINTS)
+    finally:
+        await recognizer.aclose()
+    return failed.value
+
+
+@asynccontextmanager
+async def only_client(*answers: bytes) -> AsyncIterator[int]:
+    """The port of a server that gives its first client these answers, and refuses everybody who connects after that.
+
+    An empty answer closes the connection once the whole request is there.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.close()
+        for answer in answers:
+            head = await reader.readuntil(b"\r\n\r\n")
+            (length,) = re.findall(rb"(?i)content-length: *([0-9]+)", head)
+            await reader.readexactly(int(length))
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, LOOPBACK, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def test_a_transcription_that_is_cancelled_lets_go_of_its_connection() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.padding import Padding
@@ -23,18 +23,13 @@ from voice_mcp.cli.output import (
     warn,
 )
 from voice_mcp.cli.retry import retry_conversation
-from voice_mcp.cli.short_id import whole_id
+from voice_mcp.cli.short_id import ConversationId, not_on_record, whole_id
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.rehearing import FAILED
 from voice_mcp.core.status import conversation_record
-from voice_mcp.errors import InvalidInput
 from voice_mcp.storage.conversation_log import ConversationSummary
 
 WHO = {"tts": ("agent", "bold cyan"), "stt": ("user", "bold magenta")}
-
-ConversationId = Annotated[
-    str, typer.Argument(metavar="ID", help="As `conversations list` names it, or as `log` shows it.")
-]
 
 
 def conversations() -> typer.Typer:
@@ -81,10 +76,7 @@ def show_conversation(conversation_id: ConversationId, as_json: AsJson = False) 
     conversation_id = whole_id(conversation_id, (summary.id for summary in exchanges.conversations()))
     record = conversation_record(exchanges, root, conversation_id)
     if not record["exchanges"]:
-        raise InvalidInput(
-            f"There is no conversation {conversation_id} on record.",
-            hint="Run `voice-mcp conversations list` for the ones there are.",
-        )
+        raise not_on_record(conversation_id)
     if as_json:
         print_json(record)
         return

@@ -117,11 +117,10 @@ def converse(
     keyboard = find_keyboard()
     if push_to_talk and keyboard is None:
         raise typer.BadParameter(NO_KEYS, param_hint="--push-to-talk")
-    settings = read_settings()
     message = " ".join(words or []).strip() or None
     order = Order(message, voice, speed, conversation_id, min_seconds, max_seconds, push_to_talk)
     try:
-        ended = asyncio.run(_Conversation(settings, order, keyboard).hold())
+        ended = asyncio.run(_Conversation(read_settings(), order, keyboard).hold())
     except VoiceError as exc:
         if as_json:
             print_json(failure_record(exc))

@@ -12,22 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voice_mcp.cli.house import conversation_log, read_settings
+from voice_mcp.cli.examine_sound import plays
+from voice_mcp.cli.house import conversation_log, house, read_settings
 from voice_mcp.cli.output import standard_output, visible
 from voice_mcp.cli.spoken import spoken_facts
 from voice_mcp.errors import VoiceError
 from voice_mcp.settings import Settings
+from voice_mcp.types import SpeechStatus
 
 if TYPE_CHECKING:
     from mcp import Client
     from mcp.client.session import IncomingMessage
 
 MESSAGE = (
-    "Hello! I am the voice of your agent. You hear this sentence **while the next one is still being made**, "
+    "Hello! I am the voice of your agent. You hear this sentence while the next one is still being made, "
     "and captions follow me as I speak. That is all. Have a good day!"
 )
 LONGEST_S = 120.0
 """Starting, speaking and ending; a server that hangs must not hang the demo."""
+UNHEARD = "The server, its tools and the voice work, but nobody could hear it: it went into a file."
 LABEL_CELLS = 9
 
 
@@ -53,6 +56,7 @@ class _Demo:
         self._page = _Page(standard_output())
         self._strange: list[str] = []
         self._caption = ""
+        self._plays = True
 
     async def run(self) -> None:
         """Show it all.
@@ -68,6 +72,8 @@ class _Demo:
             args=["-P", "-m", "voice_mcp"],
             env=dict(os.environ),  # the SDK would keep the settings from it
         )
+        async with house(self._settings) as app:
+            self._plays = await plays(app)
         began_s = time.perf_counter()
         try:
             async with mcp.Client(server, message_handler=self._look_at) as client:
@@ -80,7 +86,10 @@ class _Demo:
         await asyncio.to_thread(self._show_record, str(result["conversation_id"]))
         if self._strange:
             raise VoiceError(f"The server wrote something to standard output that is no MCP: {self._strange[0]}")
-        self._page.add("", "Everything works. `voice-mcp doctor` shows what it is built on.", style="green")
+        if result["status"] == SpeechStatus.SAVED:
+            self._page.add("", f"{UNHEARD} `voice-mcp doctor` shows what is missing.", style="yellow")
+        else:
+            self._page.add("", "Everything works. `voice-mcp doctor` shows what it is built on.", style="green")
 
     async def _look_at(self, message: IncomingMessage) -> None:
         """Whatever is on standard output and is no MCP comes here as an exception."""
@@ -113,11 +122,12 @@ class _Demo:
     async def _show_caption(self, progress: float, total: float | None, message: str | None) -> None:
         if message and message != self._caption:
             self._caption = message
-            self._page.add(f"{progress:5.1f} s", message, style="dim")
+            # A file is written as fast as it can be: the times would say nothing.
+            self._page.add(f"{progress:5.1f} s" if self._plays else "", message, style="dim")
 
     def _show_result(self, result: dict[str, Any]) -> None:
-        saved = result["status"] == "saved"
-        self._page.add("saved" if saved else "heard", " · ".join(spoken_facts(result)))
+        saved = result["status"] == SpeechStatus.SAVED
+        self._page.add("saved" if saved else "heard", " · ".join(spoken_facts(result)), whole=True)
         if result.get("note"):
             self._page.add("note", str(result["note"]), style="yellow")
         if result["status"] not in ("completed", "saved"):
@@ -133,7 +143,7 @@ class _Demo:
         if not spoken:
             raise VoiceError(f"Nothing was put on record in {root.path}.")
         self._page.add("record", f"voice-mcp conversations show {conversation_id}")
-        self._page.add("", str(root.exchange_files().path(spoken[-1].timestamp.date())), style="dim")
+        self._page.add("", str(root.exchange_files().path(spoken[-1].timestamp.date())), style="dim", whole=True)
 
 
 class _Page:
@@ -142,13 +152,22 @@ class _Page:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def add(self, label: str, fact: str, *, style: str = "") -> None:
-        """Add a line."""
-        if not self._console.is_terminal:
-            self._console.print(f"{label:<{LABEL_CELLS}}{visible(fact)}")
+    def add(self, label: str, fact: str, *, style: str = "", whole: bool = False) -> None:
+        """Add a line.
+
+        Args:
+            label: What it is about.
+            fact: What there is to say.
+            style: Of both.
+            whole: Not to be folded: it holds a path that somebody may want to copy.
+        """
+        if whole or not self._console.is_terminal:
+            line = Text(f"{label:<{LABEL_CELLS}}", style=style or "bold cyan")
+            line.append(visible(fact), style=style or "not bold default")
+            self._console.print(line, soft_wrap=True)
             return
-        line = Table.grid()
-        line.add_column(min_width=LABEL_CELLS, style=style or "bold cyan", no_wrap=True)
-        line.add_column(overflow="fold")
-        line.add_row(label, Text(visible(fact), style=style))
-        self._console.print(line)
+        table = Table.grid()
+        table.add_column(min_width=LABEL_CELLS, style=style or "bold cyan", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row(label, Text(visible(fact), style=style))
+        self._console.print(table)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from voice_mcp.capture.link import INPUT_BACKENDS
+from voice_mcp.cli.examine_sound import ELSEWHERE, problem_of
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, print_json, print_table, warn
 from voice_mcp.pipe.devices import DeviceList
@@ -24,10 +25,10 @@ def devices(as_json: AsJson = False) -> None:
     if rows:
         headings = ("DEVICE", "FOR", "LIBRARY", "")
         print_table(headings, rows, styles=("bold", "", "cyan", "green"), rigid=("FOR", "LIBRARY"))
-    for problem in dict.fromkeys(f"{entry.backend}: {entry.problem}" for entry in (*outputs, *inputs) if entry.problem):
+    for problem in dict.fromkeys(problem_of(entry.problem) for entry in (*outputs, *inputs) if entry.problem):
         warn(problem)
     if not any(entry.names for entry in outputs):
-        warn("There is no output device; `voice-mcp doctor` tells what becomes of speech.")
+        warn(f"There is no output device. {ELSEWHERE}")
     if inputs and not any(entry.names for entry in inputs):
         warn("There is no microphone.")
 

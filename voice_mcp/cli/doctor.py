@@ -33,7 +33,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _examine() -> Report:
     try:
-        loaded = load_settings()
+        loaded = load_settings(tolerant=True)
         prepare_process(loaded)
         return asyncio.run(examine(loaded))
     except SettingsError as exc:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from voice_mcp.app import App
 from voice_mcp.cli.report import Check, Finding, State
-from voice_mcp.errors import AudioProcessLost, PlaybackError
+from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, MicrophoneUnavailable, PlaybackError
 from voice_mcp.playback.link import DEVICE_BACKENDS, DeviceList
 from voice_mcp.types import PlaybackEvent
 
 ANSWER_S = 10.0
 """Longest the sound system may take."""
 SILENCE_S = 0.05
+ELSEWHERE = 'For SSH, containers and WSL see "When something is wrong" in the README.'
 LIBRARY_NAMES = {"sounddevice": "PortAudio", "miniaudio": "miniaudio"}
 
 
@@ -33,6 +34,17 @@ async def check_sound(app: App, *, files_work: bool) -> Finding:
     return Finding((output, *libraries), works)
 
 
+async def plays(app: App) -> bool:
+    """Whether sound goes to a device, which takes it in its own time."""
+    if app.settings.audio_output == "file":
+        return False
+    try:
+        await _play_silence(app, None)
+    except (PlaybackError, TimeoutError):
+        return False
+    return True
+
+
 async def _output(app: App, *, files_work: bool) -> tuple[Check, bool]:
     choice = app.settings.audio_output
     name = "sound out"
@@ -44,6 +56,7 @@ async def _output(app: App, *, files_work: bool) -> tuple[Check, bool]:
     except (PlaybackError, TimeoutError) as exc:
         reason, hint = _reason(exc)
         if choice == "auto" and files_work:
+            hint = ELSEWHERE if hint == DeviceUnavailable.hint else hint
             return Check(name, State.WARNING, f"{reason} Speech is saved to files.", hint), True
         return Check(name, State.BROKEN, reason, hint), False
     if opened.backend == "null":
@@ -78,11 +91,18 @@ async def _play_silence(app: App, path: Path | None) -> PlaybackEvent:
 def _library(entry: DeviceList) -> Check:
     name = LIBRARY_NAMES.get(entry.backend, entry.backend)
     if entry.problem:
-        return Check(name, State.WARNING, entry.problem)
+        return Check(name, State.WARNING, problem_of(entry.problem))
     if not entry.names:
         return Check(name, State.OK, "installed; it sees no output device")
     number = len(entry.names)
     return Check(name, State.OK, f"{number} output device{'s' if number > 1 else ''}, by default {entry.names[0]}")
+
+
+def problem_of(report: str) -> str:
+    """What an audio library says is wrong, without the advice for whoever wanted to be heard or to listen just now."""
+    for kind in (DeviceUnavailable, MicrophoneUnavailable):
+        report = report.removesuffix(f" {kind.hint}")
+    return report
 
 
 def _reason(exc: PlaybackError | TimeoutError) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from voice_mcp.cli.export_record import ConversationRecord, Sound, joined, read_
 from voice_mcp.cli.export_target import STANDARD_OUTPUT, check_target, new_file, put_out
 from voice_mcp.cli.house import conversation_log, read_settings
 from voice_mcp.cli.output import json_text, local_time, minutes, standard_error, standard_output, visible, warn
+from voice_mcp.cli.short_id import ConversationId, not_on_record, whole_id
 from voice_mcp.cli.timeline import timings_of
 from voice_mcp.cli.timeline_plot import Picture, check_plot
 from voice_mcp.codecs.writer import StreamingAudioWriter
@@ -25,7 +26,9 @@ from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.joining import PAUSE_S, Joiner
 from voice_mcp.core.transcript import conversation_document, conversation_markdown
 from voice_mcp.errors import InvalidInput, StorageError
+from voice_mcp.settings import Settings
 from voice_mcp.storage.event_log import read_events
+from voice_mcp.storage.kept import conversation_folders
 from voice_mcp.types import PcmFormat
 
 RATE_HZ = 24_000
@@ -47,7 +50,6 @@ class ExportFormat(StrEnum):
 
 _TEXTS = (ExportFormat.MD, ExportFormat.JSON)
 
-ConversationId = Annotated[str, typer.Argument(metavar="ID", help="As `conversations list` names it.")]
 Format = Annotated[
     ExportFormat | None,
     typer.Option("--format", "-f", help="What to make; by default what the output's name says, else wav."),
@@ -107,11 +109,20 @@ def export_conversation(
     All that was kept is joined, what the agent said and what you said, equally loud and with a pause between.
     """
     check_conversation_id(conversation_id)
+    settings = read_settings()
+    conversation_id = _whole(conversation_id, settings)
     chosen = format or _format_of(output)
     target = output or Path(f"{conversation_id}.{chosen}")
     order = _Order(conversation_id, chosen, target, plot, pause, rate)
     _check(order, force=force)
-    _say(order, _export(order))
+    _say(order, _export(order, settings))
+
+
+def _whole(conversation_id: str, settings: Settings) -> str:
+    """The ID that is meant, of those that have lines in the log or audio of their own."""
+    log, root = conversation_log(settings)
+    known = {summary.id for summary in log.conversations()} | {folder.name for folder in conversation_folders(root)}
+    return whole_id(conversation_id, known)
 
 
 def _format_of(output: Path | None) -> ExportFormat:
@@ -135,8 +146,7 @@ def _check(order: _Order, *, force: bool) -> None:
         raise InvalidInput(f"{order.plot} cannot be both.", hint="Name two files.")
 
 
-def _export(order: _Order) -> _Tally:
-    settings = read_settings()
+def _export(order: _Order, settings: Settings) -> _Tally:
     log, root = conversation_log(settings)
     tally = _Tally()
     record = read_record(log, root, order.conversation_id, tally.complain)
@@ -160,10 +170,7 @@ def _export(order: _Order) -> _Tally:
 
 def _see_that_there_is_one(order: _Order, record: ConversationRecord) -> None:
     if not record.exchanges and not record.takes:
-        raise InvalidInput(
-            f"There is no conversation {order.conversation_id} on record.",
-            hint="Run `voice-mcp conversations list` for the ones there are.",
-        )
+        raise not_on_record(order.conversation_id)
     if not record.exchanges and order.format in _TEXTS:
         raise InvalidInput(
             f"Of conversation {order.conversation_id} there is only audio.",
@@ -259,7 +266,7 @@ def _say(order: _Order, tally: _Tally) -> None:
     if tally.complaints:
         facts.append(f"{_count(tally.complaints, 'warning')}")
     to_output = order.output == STANDARD_OUTPUT
-    name = "standard output" if to_output else order.output
+    name = "to standard output" if to_output else order.output
     console = standard_error() if to_output else standard_output()
     console.print(visible(f"Wrote {name} · {' · '.join(facts)}"), soft_wrap=True)
 

@@ -53,6 +53,7 @@ _BOOLEANS = {
     "fatal": ("given up", ""),
     "asked": ("", "nobody was asked"),
     "cached": ("from the cache", ""),
+    "sent": ("", "nothing was sent"),
 }
 """What is said of yes and of no."""
 

@@ -13,6 +13,7 @@ from voice_mcp.storage.models import Models, Reception
 
 TRIES = 5
 """How often a download that breaks off is taken up again, if each time something came."""
+RIGHT_FILE = "Give the file itself; `voice-mcp models list --json` has its address and its SHA-256."
 _BLOCK_BYTES = 1 << 20
 
 Watcher = Callable[[int], None]
@@ -37,9 +38,7 @@ def bring(models: Models, model: Model, source: str, watch: Watcher) -> Path:
         if is_address(source):
             _download(reception, source, watch)
         else:
-            reception.begin_anew()
-            with _opened(Path(source).expanduser()) as blocks:
-                _take(reception, blocks, watch)
+            _copy(reception, model, Path(source).expanduser(), watch)
         return reception.finish()
 
 
@@ -63,6 +62,25 @@ def _download(reception: Reception, address: str, watch: Watcher) -> None:
                 reception.begin_anew()
             elif not tries_left or reception.received_bytes <= before_bytes:
                 raise
+
+
+def _copy(reception: Reception, model: Model, path: Path, watch: Watcher) -> None:
+    """Take a file, if it is the right one; what a download left is kept as long as nothing speaks for the file."""
+    with _opened(path) as blocks:
+        if path.is_file() and path.stat().st_size != model.size_bytes:
+            raise _another_file(path, model, path.stat().st_size)
+        reception.begin_anew()
+        _take(reception, blocks, watch)
+    if not reception.is_whole:
+        length_bytes = reception.received_bytes
+        reception.begin_anew()
+        raise _another_file(path, model, length_bytes)
+
+
+def _another_file(path: Path, model: Model, size_bytes: int) -> DownloadFailed:
+    return DownloadFailed(
+        f"{path} is not {model.name}: it has {size_bytes:,} bytes, not {model.size_bytes:,}.", hint=RIGHT_FILE
+    )
 
 
 def _take(reception: Reception, blocks: Iterator[bytes], watch: Watcher) -> None:

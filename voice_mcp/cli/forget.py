@@ -12,7 +12,7 @@ import typer
 from voice_mcp.cli.house import conversation_log, read_settings
 from voice_mcp.cli.numbers import size_text
 from voice_mcp.cli.output import AsJson, print_json, standard_error, standard_output, visible
-from voice_mcp.cli.short_id import whole_id
+from voice_mcp.cli.short_id import known_id
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.errors import InvalidInput
 from voice_mcp.storage.event_log import read_events
@@ -53,7 +53,7 @@ def forget(
         known = {summary.id for summary in exchanges.conversations()}
         known |= {folder.name for folder in conversation_folders(root)}
         known |= {str(event.get("conversation_id")) for event in read_events(event_files)}
-        selection = Selection(conversation_id=whole_id(selection.conversation_id, known))
+        selection = Selection(conversation_id=known_id(selection.conversation_id, known))
     planned = forget_records(root, event_files, selection, really=False)
     if not dry_run and not planned.is_nothing:
         if not yes:

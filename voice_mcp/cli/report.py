@@ -27,7 +27,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one part of speaking."""
+    """What was found of one part of speaking, or of listening."""
 
     checks: tuple[Check, ...]
     works: bool
@@ -40,6 +40,8 @@ class Report:
     checks: tuple[Check, ...]
     problem: str | None
     """Why speaking cannot work; None when it can."""
+    deaf: tuple[str, ...] = ()
+    """Why nobody can be listened to, half a sentence each; nothing when somebody can."""
 
     @property
     def can_speak(self) -> bool:
@@ -48,5 +50,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """All of it in one sentence."""
-        return "Speaking works." if self.problem is None else f"Speaking cannot work: {self.problem}"
+        """All of it, in a sentence each for speaking and for listening."""
+        speaking = "Speaking works." if self.problem is None else f"Speaking cannot work: {self.problem}"
+        listening = f"Listening does not: {', and '.join(self.deaf)}." if self.deaf else "Listening works."
+        return f"{speaking} {listening}"

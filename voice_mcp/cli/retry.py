@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.text import Text
@@ -13,19 +13,17 @@ from voice_mcp.app import App
 from voice_mcp.cli.export_record import Complaint, Take, read_take
 from voice_mcp.cli.house import house, read_settings
 from voice_mcp.cli.output import AsJson, local_time, print_json, standard_output, visible, warn
-from voice_mcp.cli.short_id import whole_id
+from voice_mcp.cli.short_id import ConversationId, not_on_record, whole_id
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.rehearing import Rehearing, not_understood
-from voice_mcp.errors import InvalidInput, StorageError, VoiceError
+from voice_mcp.errors import StorageError, VoiceError
 from voice_mcp.settings import Settings
 from voice_mcp.storage.conversation_log import Exchange
 from voice_mcp.types import LISTENING_FORMAT
 
 RECORD_S = 10.0
 """How long the new lines may take to be written."""
-
-ConversationId = Annotated[str, typer.Argument(metavar="ID", help="As `conversations list` names it.")]
 
 
 @dataclass(slots=True)
@@ -91,10 +89,7 @@ def _find(app: App, given: str) -> tuple[str, list[Exchange]]:
     conversation_id = whole_id(given, (summary.id for summary in app.conversations.conversations()))
     exchanges = list(app.conversations.exchanges(conversation_id))
     if not exchanges:
-        raise InvalidInput(
-            f"There is no conversation {conversation_id} on record.",
-            hint="Run `voice-mcp conversations list` for the ones there are.",
-        )
+        raise not_on_record(conversation_id)
     return conversation_id, exchanges
 
 

@@ -63,10 +63,10 @@ def speak(
     Speech begins while the text is still coming in. Ctrl+C stops it and tells what was heard.
     """
     source = _source(words or [], file)
-    settings = read_settings()
     order = Order(voice, speed, instructions, conversation_id)
     ending = Ending()
     try:
+        settings = read_settings()
         shown, progress = _captions(source, as_json)
         with shown:
             spoken = asyncio.run(_say(settings, source, order, progress, ending))

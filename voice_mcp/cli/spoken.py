@@ -50,7 +50,7 @@ def spoken_facts(record: dict[str, Any]) -> list[str]:
 
 
 def print_spoken(spoken: Spoken) -> None:
-    """One line of facts; after an interruption also what was heard and what was not."""
+    """One line of facts, and one for what the user should know; after an interruption what was heard and what not."""
     console, interrupted = standard_output(), spoken.status is SpeechStatus.INTERRUPTED
     if interrupted and spoken.engine is None:
         console.print("Stopped before anything was said.", style="yellow")
@@ -60,9 +60,9 @@ def print_spoken(spoken: Spoken) -> None:
         word = "Saved"
     line = Text(word, style=f"bold {style}")
     line.append(f" {visible(' · '.join(spoken_facts(spoken_record(spoken))))}", style="not bold default")
+    console.print(line, soft_wrap=True)  # a path that the terminal wraps by itself can be copied
     if spoken.note:
-        line.append(f" · {visible(spoken.note)}", style="not bold yellow")
-    console.print(line)
+        console.print(Text.assemble(("Note:", "bold yellow"), f" {visible(spoken.note)}"))
     if interrupted:
         print_division(spoken.heard or "", spoken.unheard or "")
 

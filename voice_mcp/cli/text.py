@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -26,6 +27,7 @@ AHEAD_CHARS = 20_000
 """Text that may wait to be spoken (20 minutes); beyond it reading pauses, so that endless input costs no memory."""
 LOOK_AGAIN_S = 0.2
 NOTHING_HINT = "Give a text with a word in it."
+TEXT_HINT = "Give a text file in UTF-8; `iconv` and most editors make one of text in another encoding."
 
 
 class TextSource(Protocol):
@@ -82,7 +84,9 @@ class LiveText:
         self._file = file
         self._script = Script()
         self._reader = BlockReader()
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        # What is piped in may hold a stray byte; a file that does is another kind of file.
+        errors = "strict" if isinstance(file, Path) else "replace"
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors=errors)
         self._begun = asyncio.Event()
         self._is_empty = True
         self._failure: Exception | None = None
@@ -101,15 +105,23 @@ class LiveText:
     def _take(self, data: bytes) -> None:
         try:
             self._take_bytes(data)
+        except InvalidInput as exc:
+            self._give_up(exc)
+            logger.warning("%s", exc.message)
         except Exception as exc:
-            self._failure = exc
-            self._script.close()  # what is being spoken already ends where the text does
-            self._begun.set()
+            self._give_up(exc)
             logger.exception("The input could not be taken any further.")
+
+    def _give_up(self, failure: Exception) -> None:
+        """What is being spoken already ends where the text does."""
+        self._failure = failure
+        self._script.close()
+        self._begun.set()
 
     def _take_bytes(self, data: bytes) -> None:
         """Take the next bytes; none are the end."""
-        blocks = self._reader.push(self._decoder.decode(data, final=not data))
+        with _as_text(self._file):
+            blocks = self._reader.push(_without_nul(self._decoder.decode(data, final=not data)))
         if not data or self.typed:
             blocks += self._reader.flush()
         for block in blocks:
@@ -172,6 +184,28 @@ def _on(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
 
 def _content(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        with _as_text(path):
+            return _without_nul(path.read_text(encoding="utf-8-sig"))
     except OSError as exc:
         raise InvalidInput(f"{path} cannot be read: {exc.strerror}.", hint="Check its permissions.") from exc
+
+
+@contextmanager
+def _as_text(source: int | Path) -> Iterator[None]:
+    """Say of bytes that are no text what they are not.
+
+    Raises:
+        InvalidInput: They are none.
+    """
+    try:
+        yield
+    except UnicodeError as exc:
+        name = source if isinstance(source, Path) else "Standard input"
+        raise InvalidInput(f"{name} is not text.", hint=TEXT_HINT) from exc
+
+
+def _without_nul(text: str) -> str:
+    """``text``, which is one only without NUL: programs, pictures and UTF-16 are full of them."""
+    if "\0" in text:
+        raise UnicodeError("NUL")
+    return text

@@ -3,7 +3,8 @@
 Lines are read generously: other versions write the same log, and one day's lines may lack what another's have. Words go
 out with ``TTS_REQUEST`` and sound comes back with ``TTS_RECEIVED``; sound goes out with ``STT_START``, ``STT_REQUEST``
 or ``STT_COMPLETE``, whichever says how much. ``host`` names the server; in lines without it an engine that is called
-like one is one.
+like one is one. Where there was no connection, ``TTS_ERROR`` or ``STT_ERROR`` says that nothing was sent after all;
+without that word for it, it was.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from urllib.parse import urlsplit
 from voice_mcp.offline import is_this_machine
 
 TEXT_OUT, SOUND_IN = "TTS_REQUEST", "TTS_RECEIVED"
-SOUND_OUT = ("STT_START", "STT_REQUEST", "STT_COMPLETE")
+SOUND_REQUEST = "STT_REQUEST"
+SOUND_OUT = ("STT_START", SOUND_REQUEST, "STT_COMPLETE")
+FAILURES = ("TTS_ERROR", "STT_ERROR")
 MICROPHONE_OPENS, MICROPHONE_CLOSES = "RECORDING_START", "RECORDING_END"
 """Kinds of lines that are read. Names, not members of ``EventType``: what is read may be older or newer than we are."""
 
@@ -36,14 +39,27 @@ class Traffic:
     """Of sound that went out, for each kind of line: how often, how many bytes, how many seconds."""
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether nothing went there, and nothing came."""
+        return not (self.requests or self.audio_down_bytes)
+
+    @property
     def beyond(self) -> bool:
         """Whether the host is another machine."""
         return not is_this_machine(urlsplit(f"//{self.host}").hostname or "")
 
-    def heard_of(self, kind: str, size_bytes: int, seconds: float) -> None:
-        """Sound went out. Several kinds of lines may tell of the same: whichever tells most is believed."""
+    def asked_to_speak(self, chars: int, requests: int = 1) -> None:
+        """Words went out; negative numbers: they did not after all."""
+        self.requests += requests
+        self.text_chars += chars
+
+    def heard_of(self, kind: str, size_bytes: int, seconds: float, requests: int = 1) -> None:
+        """Sound went out; negative numbers: it did not after all.
+
+        Several kinds of lines may tell of the same: whichever tells most is believed.
+        """
         count, total_bytes, total_s = self._told.get(kind, (0, 0, 0.0))
-        self._told[kind] = count + 1, total_bytes + size_bytes, total_s + seconds
+        self._told[kind] = count + requests, total_bytes + size_bytes, max(total_s + seconds, 0.0)
         counts, sizes, durations = zip(*self._told.values(), strict=True)
         self.requests, self.audio_up_bytes, self.audio_up_s = max(counts), max(sizes), max(durations)
 
@@ -107,7 +123,7 @@ def departures(events: Iterable[Mapping[str, Any]]) -> Departures:
     reader = _Reader()
     for event in events:
         reader.take(event)
-    return Departures([sent for sent in reader.sent.values() if sent.hosts], reader.microphone)
+    return Departures(reader.departed(), reader.microphone)
 
 
 class _Reader:
@@ -115,6 +131,14 @@ class _Reader:
         self.sent: dict[tuple[str, str], Sent] = {}
         self.microphone: list[OpenMicrophone] = []
         self._open: dict[tuple[str, str], OpenMicrophone] = {}
+        self._last: dict[tuple[str, str, str], tuple[str, float]] = {}
+        """The last request of an utterance to a host: its kind, and its characters or seconds."""
+
+    def departed(self) -> list[Sent]:
+        """The utterances of which something went out, each without the hosts that were not reached."""
+        for sent in self.sent.values():
+            sent.hosts = {host: traffic for host, traffic in sent.hosts.items() if not traffic.is_nothing}
+        return [sent for sent in self.sent.values() if sent.hosts]
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take the next line."""
@@ -124,6 +148,8 @@ class _Reader:
         key = (str(event.get("conversation_id") or ""), str(event.get("utterance_id") or ""))
         if kind in (MICROPHONE_OPENS, MICROPHONE_CLOSES):
             self._take_recording(kind, key, moment)
+        elif isinstance(data, Mapping) and kind in FAILURES and data.get("sent") is False:
+            self._take_back(key, str(data.get("engine")))
         elif isinstance(data, Mapping) and (host := _host(data)) is not None:
             self._take_traffic(kind, key, moment, host, data)
 
@@ -142,12 +168,24 @@ class _Reader:
         size_bytes = int(_number(data.get("bytes")))
         traffic = self.sent.setdefault(key, Sent(moment, *key)).to(host)
         if kind == TEXT_OUT:
-            traffic.requests += 1
-            traffic.text_chars += int(_number(data.get("chars")))
+            chars = int(_number(data.get("chars")))
+            traffic.asked_to_speak(chars)
+            self._last[*key, host] = kind, chars
         elif kind == SOUND_IN:
             traffic.audio_down_bytes += size_bytes
         else:
-            traffic.heard_of(kind, size_bytes, _number(data.get("seconds")))
+            seconds = _number(data.get("seconds"))
+            traffic.heard_of(kind, size_bytes, seconds)
+            if kind == SOUND_REQUEST:
+                self._last[*key, host] = kind, seconds
+
+    def _take_back(self, key: tuple[str, str], host: str) -> None:
+        """The last request did not get there. One that nobody has told of cannot be taken back."""
+        kind, amount = self._last.pop((*key, host), ("", 0.0))
+        if kind == TEXT_OUT:
+            self.sent[key].to(host).asked_to_speak(-int(amount), requests=-1)
+        elif kind == SOUND_REQUEST:
+            self.sent[key].to(host).heard_of(kind, 0, -amount, requests=-1)
 
 
 def _host(data: Mapping[Any, Any]) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from voice_mcp.clock import Clock
-from voice_mcp.errors import EngineBusy, VoiceError
+from voice_mcp.errors import EngineBusy, EngineUnreachable, VoiceError
 
 FIRST_REST_S = 30.0
 """How long an engine is left alone after its first failure; doubled for each further one in a row."""
@@ -42,6 +42,13 @@ class Engine(Protocol):
 
 
 E = TypeVar("E", bound=Engine)
+
+
+def failure_data(engine: Engine, error: VoiceError) -> dict[str, object]:
+    """What the event log is told of a failure; ``sent`` is there, and false, where for certain nothing left."""
+    data: dict[str, object] = {"engine": engine.name, "code": error.code, "message": error.message}
+    nothing_sent = isinstance(error, EngineUnreachable) and error.nothing_sent
+    return data | ({"sent": False} if nothing_sent else {})
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from voice_mcp.core.casting import Casting, nobody
 from voice_mcp.core.discretion import leaves_this_machine
+from voice_mcp.core.failover import failure_data
 from voice_mcp.core.metrics import Metrics
 from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.reception import Receiver, Reception
@@ -224,8 +225,7 @@ class Rendering:
         It does when it had begun to speak. One that was only silent gets it when there is nobody else: another engine
         is sooner heard than the second silence of this one.
         """
-        data = {"engine": source.engine.name, "code": exc.code, "message": exc.message}
-        self._trail.event(EventType.TTS_ERROR, data)
+        self._trail.event(EventType.TTS_ERROR, failure_data(source.engine, exc))
         if source.kept is not None:
             return False
         begun = line.received is not None and line.received.frames > 0

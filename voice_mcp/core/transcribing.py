@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voice_mcp.core.failover import Roster
+from voice_mcp.core.failover import Roster, failure_data
 from voice_mcp.core.following import Following
 from voice_mcp.core.trimming import Excerpt, excerpt
 from voice_mcp.core.utterance import Trail
@@ -15,6 +15,7 @@ from voice_mcp.errors import (
     AllRecognizersFailed,
     CodecError,
     EngineError,
+    EngineMissing,
     EngineStalled,
     EngineUnreachable,
     ListeningUnavailable,
@@ -26,7 +27,10 @@ from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
 
 FRESH_S = 60.0
 """So long after somebody could listen it is taken for granted that somebody can."""
-NOBODY_HINT = "Start a transcription server, set OPENAI_API_KEY, or see docs/settings.md for VOICEMODE_STT_ENGINE."
+NOBODY_HINT = (
+    'Run `pip install "voice-mcp[whisper]"` and `voice-mcp models install base` to listen on this machine, '
+    "or set OPENAI_API_KEY, or start a transcription server."
+)
 
 
 class Transcriber:
@@ -35,11 +39,15 @@ class Transcriber:
     Args:
         roster: Who can listen.
         hints: What helps them.
+        nobody_hint: What to do where there is nobody.
     """
 
-    def __init__(self, roster: Roster[SpeechRecognizer], hints: RecognitionHints) -> None:
+    def __init__(
+        self, roster: Roster[SpeechRecognizer], hints: RecognitionHints, nobody_hint: str = NOBODY_HINT
+    ) -> None:
         self.roster = roster
         self.hints = hints
+        self._nobody_hint = nobody_hint
         self._worked_s: float | None = None
 
     @property
@@ -55,7 +63,7 @@ class Transcriber:
             ListeningUnavailable: There is not.
         """
         if not self.roster.engines:
-            raise ListeningUnavailable("There is nobody who could turn speech into words.", hint=NOBODY_HINT)
+            raise ListeningUnavailable("There is nobody who could turn speech into words.", hint=self._nobody_hint)
 
     def follow(self, tell: Callable[[str], None]) -> Following | None:
         """Have a turn understood while it is spoken, if the first in line can do that.
@@ -87,7 +95,9 @@ class Transcriber:
                 self._worked_s = now_s
                 return
         reasons = " ".join(dict.fromkeys(problem.message for problem in problems))
-        raise ListeningUnavailable(f"There is nobody who could turn speech into words: {reasons}", hint=NOBODY_HINT)
+        missing = [problem.hint for problem in problems if isinstance(problem, EngineMissing)]
+        hint = missing[0] if len(missing) == len(problems) else self._nobody_hint
+        raise ListeningUnavailable(f"There is nobody who could turn speech into words: {reasons}", hint=hint)
 
     async def transcribe(
         self,
@@ -179,8 +189,7 @@ class Transcriber:
         try:
             return await recognizer.transcribe(sound.frames, self.hints)
         except (EngineError, CodecError) as exc:
-            data = {"engine": recognizer.name, "code": exc.code, "message": exc.message}
-            trail.event(EventType.STT_ERROR, data)
+            trail.event(EventType.STT_ERROR, failure_data(recognizer, exc))
             raise
 
     def _told(self, sound: Excerpt, transcript: Transcript, trail: Trail, began_s: float) -> Transcript:

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from voice_mcp.errors import EngineError
+from voice_mcp.errors import EngineError, EngineUnreachable
 from voice_mcp.openai_client.answer import Answer
 from voice_mcp.openai_client.endpoint import Endpoint
 from voice_mcp.openai_client.translation import translated
@@ -121,14 +121,20 @@ class EndpointClient:
         from voice_mcp.openai_client.transport import was_kept_too_long
 
         self.prepare()  # which may take a moment that is no fault of the server's
-        with translated(self.endpoint, waited_s=most_s):
-            async with asyncio.timeout(most_s):
-                while True:
-                    try:
-                        return await ask()
-                    except openai.APIConnectionError as exc:
-                        if not was_kept_too_long(exc):
-                            raise
+        was_written = False
+        try:
+            with translated(self.endpoint, waited_s=most_s):
+                async with asyncio.timeout(most_s):
+                    while True:
+                        try:
+                            return await ask()
+                        except openai.APIConnectionError as exc:
+                            if not was_kept_too_long(exc):
+                                raise
+                            was_written = True
+        except EngineUnreachable as exc:
+            exc.nothing_sent = exc.nothing_sent and not was_written
+            raise
 
     def _headers(self) -> dict[str, Any]:
         """What is taken out of each request's headers."""

@@ -10,8 +10,8 @@ from urllib.parse import urljoin, urlsplit
 
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused, EngineStalled, EngineUnreachable
 from voice_mcp.openai_client.endpoint import Endpoint
-from voice_mcp.openai_client.reasons import AWAY_HINT, CONNECT_S, why_not_connected
 from voice_mcp.openai_client.retry_after import seconds_to_wait
+from voice_mcp.reasons import AWAY_HINT, CONNECT_S, why_not_connected
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -81,7 +81,10 @@ def _not_answered(endpoint: Endpoint, exc: BaseException) -> EngineError:
     else:
         reason = why_not_connected(exc)
         words, hint = reason.words, reason.hint
-    return EngineUnreachable(f"{host} cannot be reached: {words}.", hint=endpoint.advice(hint))
+    # The transport says so while it looks up the address, connects and agrees on TLS: before it sends anything.
+    nothing_sent = isinstance(exc, httpx2.ConnectError | httpx2.ConnectTimeout)
+    message = f"{host} cannot be reached: {words}."
+    return EngineUnreachable(message, hint=endpoint.advice(hint), nothing_sent=nothing_sent)
 
 
 def _grammar_error(exc: BaseException) -> BaseException | None:

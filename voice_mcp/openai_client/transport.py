@@ -11,7 +11,7 @@ import openai
 
 from voice_mcp.errors import EngineError
 from voice_mcp.openai_client.endpoint import Endpoint
-from voice_mcp.openai_client.reasons import CONNECT_S
+from voice_mcp.reasons import CONNECT_S
 
 MOST_LISTED_BYTES = 8 << 20
 """Of an answer that is no speech (an error, a list) no more is read: some do not end."""

@@ -112,6 +112,7 @@ class Models:
                 yield reception
             finally:
                 os.close(fd)
+                _remove_if_empty(part)
 
     def _part(self, model: Model) -> Path:
         return self.folder / f"{model.file}.part"
@@ -125,6 +126,13 @@ class Models:
                 f"{free_bytes / 1e6:.0f} MB are free.",
                 hint="Make room there, or set VOICEMODE_BASE_DIR.",
             )
+
+
+def _remove_if_empty(part: Path) -> None:
+    """Nothing came, or nothing that is of use: nothing stays. What cannot be removed costs no room."""
+    with suppress(OSError):
+        if part.stat().st_size == 0:
+            part.unlink()
 
 
 class Reception:
@@ -194,7 +202,7 @@ class Reception:
         self.received_bytes += len(block)
 
     def _discard(self) -> None:
-        """A file that is open cannot be removed everywhere; an empty one costs nothing."""
+        """A file that is open cannot be removed everywhere; an empty one is once it is closed."""
         self.begin_anew()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from voice_mcp.errors import EngineRefused
+from voice_mcp.errors import EngineRefused, EngineUnreachable
 from voice_mcp.openai_client import Endpoint, TranscriptionClient
 from voice_mcp.protocols import PackAudio
 from voice_mcp.stt._languages import language_code
@@ -66,7 +66,11 @@ class OpenAIRecognizer:
                 if exc.status not in FORMAT_STATUSES or exc.param not in ("", "response_format"):
                     raise
             # It may be the shape that it does not have; whatever else it is, it will be refused again.
-        transcript = await self._ask(clip, hints, sound_s, PLAIN)
+        try:
+            transcript = await self._ask(clip, hints, sound_s, PLAIN)
+        except EngineUnreachable as exc:
+            exc.nothing_sent = exc.nothing_sent and not self._is_verbose  # whoever refused the shape has the sound
+            raise
         self._is_verbose = False
         return transcript
 

@@ -119,8 +119,16 @@ class WhisperRecognizer:
 
     def _look(self) -> None:
         if not _has_library():
-            raise EngineMissing("pywhispercpp is not installed.", hint=INSTALL_HINT)
+            raise EngineMissing("pywhispercpp is not installed.", hint=self._install_hint())
         look_at(self._find())
+
+    def _install_hint(self) -> str:
+        """How to get the library, and what else is missing."""
+        try:
+            self._find()
+        except EngineMissing as exc:
+            return f"{INSTALL_HINT} {exc.hint}"
+        return INSTALL_HINT
 
     # --- worker thread -----------------------------------------------------------------------------------------
 
