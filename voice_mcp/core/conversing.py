@@ -392,7 +392,8 @@ class Conversing:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
             self._since_s = self._now_s
-            self._keep_what_is_said()
+            if interruption is None:
+                self._keep_the_answer()
             return interruption
         except VoiceError:
             speech.stop()
@@ -440,7 +441,7 @@ class Conversing:
 
         Until then others speak, and what is said to them is none of ours.
         """
-        if not await _unless(ended, speech.turn_came()) or self._stopping:
+        if not await _unless(ended, speech.turn_came()) or ended.done():
             return None
         opening = self._begin_to_open()
         await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
@@ -541,12 +542,12 @@ class Conversing:
         if not opening.cancelled() and opening.exception() is None:
             self._microphone = opening.result() if opening is self._opening else None
             self._trail.event(EventType.RECORDING_START)
-            self._keep_what_is_said()
+            self._keep_the_answer()
 
-    def _keep_what_is_said(self) -> None:
-        """The answer may begin: it is there in full, however long it takes until somebody listens to it."""
+    def _keep_the_answer(self) -> None:
+        """However long it takes until somebody listens: nothing is forgotten that is heard after the message."""
         if self._microphone is not None and self._since_s is not None:
-            self._microphone.tape.mark(self._microphone.tape.frame_at(self._since_s))
+            self._microphone.tape.mark(self._microphone.tape.frame_at(self._since_s + LATE_S))
 
     def _tell_loss(self, reason: str) -> None:
         self._trail.event(EventType.DEVICE_LOST, {"message": reason})
