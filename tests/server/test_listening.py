@@ -201,23 +201,25 @@ async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
 
 
 class Recognizer:
-    """Somebody who understands as soon as they are let, and is seen to as soon as that is looked for."""
+    """Somebody who understands whatever is said, and tells so when they are let; or makes a mistake in telling it."""
 
     name, model, is_remote, leaves_machine = "somebody", "", False, False
 
     def __init__(self, mistake: Exception | None = None) -> None:
         self.mistake = mistake
+        self.looks = 0
         self.is_there = asyncio.Event()
         self.heard: list[bytes] = []
 
     async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
         self.heard.append(frames)
-        if self.mistake is not None:
-            raise self.mistake
         return Transcript("Change the port to eight thousand", self.name, self.model, "en")
 
     async def check(self) -> None:
         await self.is_there.wait()
+        self.looks += 1
+        if self.mistake is not None and self.looks > 1:  # the first look is before anything is said
+            raise self.mistake
 
     async def aclose(self) -> None:
         pass
@@ -229,8 +231,7 @@ async def test_a_mistake_costs_one_call_and_not_the_conversation(room: Room) -> 
     house.transcriber.roster = Roster([clumsy], house.clock)
     async with Client(create_server(house)) as client:
         with anyio.fail_after(WAIT_S):
-            prompted = Prompted(saying(room, said()))
-            failed = await client.call_tool("converse", {"message": "Which port?"}, progress_callback=prompted)
+            failed = await client.call_tool("converse", {"message": "Which port?"})
         clumsy.mistake = None
         result = await converse(client, Prompted(saying(room, said())), message="And now?")
 
