@@ -339,15 +339,18 @@ class TranscriptionFailed(VoiceError):
     Args:
         cause: Why.
         conversation_id: Where it is kept.
+        said: What they said before, and was understood; it is in the message too.
     """
 
     code = "transcription_failed"
     hint = "The recording is kept: `voice-mcp conversations retry ID` tries again; or ask the user to repeat it."
     retryable = True
 
-    def __init__(self, cause: VoiceError, conversation_id: str) -> None:
+    def __init__(self, cause: VoiceError, conversation_id: str, said: str = "") -> None:
         hint = type(self).hint.replace("ID", conversation_id)
-        super().__init__(f"The user answered, but it could not be turned into words: {cause.message}", hint=hint)
+        begin = f"The user said “{said}”, and went on," if said else "The user answered,"
+        super().__init__(f"{begin} but it could not be turned into words: {cause.message}", hint=hint)
+        self.said = said
 
 
 class DuckingUnavailable(VoiceError):

@@ -783,8 +783,12 @@ class Ears(Protocol):
         """Take what was said so far as all there is. Returns at once."""
         ...
 
-    def stop(self) -> None:
-        """Listen no more; what was said is not waited for. Returns at once."""
+    def stop(self) -> bool:
+        """Listen no more, also where that is only about to begin; what was said is not waited for. Returns at once.
+
+        Returns:
+            Whether anybody was listened to, or about to be.
+        """
         ...
 
 

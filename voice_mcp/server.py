@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NoReturn, Protocol
 
@@ -101,8 +101,20 @@ class VoiceServer(MCPServer[House]):
             # An unexpected one is a result of ours that does not fit its schema: a mistake for the log.
             if isinstance(exc, UnexpectedToolError) or not isinstance(cause, ValidationError):
                 raise
-            problem = bad_arguments(name, cause)
+            problem = bad_arguments(name, cause, self._takes(name))
         return await refuse(self._session, name, arguments.get("conversation_id"), problem)
+
+    def refuse_unknown_arguments(self) -> None:
+        """An argument that a tool does not take was meant to do something; the SDK would leave it out silently."""
+        for tool in self._tool_manager.list_tools():
+            takes = tool.fn_metadata.arg_model
+            takes.model_config["extra"] = "forbid"
+            takes.model_rebuild(force=True)
+            tool.parameters["additionalProperties"] = False
+
+    def _takes(self, name: str) -> Sequence[str]:
+        tool = self._tool_manager.get_tool(name)
+        return tuple(tool.parameters["properties"]) if tool is not None else ()
 
 
 def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer[House]:
@@ -147,6 +159,7 @@ def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer
     )
     add_speak(server, session)
     add_converse(server, session)
+    server.refuse_unknown_arguments()
     _add_resources(server, house)
     _add_prompt(server)
     return server

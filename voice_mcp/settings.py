@@ -248,7 +248,7 @@ class Listening(BaseModel):
         120.0,
         gt=0,
         le=3600,
-        description="Longest a turn of the user may last, in seconds, unless a call says otherwise.",
+        description="Longest an answer of the user may last, in seconds, unless a call says otherwise.",
     )
     silence_threshold_ms: float = Field(
         2000.0,

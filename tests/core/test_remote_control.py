@@ -31,9 +31,10 @@ class Listener:
     def end_turn(self) -> None:
         self.told.append("end of turn")
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         self.told.append("stop")
-        self.listens_since = None
+        listened, self.listens_since = self.listens_since is not None, None
+        return listened
 
 
 def interrupted(spoken: Spoken, note: str) -> bool:

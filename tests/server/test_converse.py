@@ -6,9 +6,11 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
-from mcp.types import ElicitRequestParams, ElicitResult
+from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
 from tests.support.house import exchanges, make_house
+from voice_mcp.clock import SystemClock
+from voice_mcp.events import Event, EventRecorder, EventType
 from voice_mcp.server import create_server
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +182,59 @@ async def test_arguments_that_make_no_sense_are_refused_before_anything_is_said(
         result = await converse(client, **arguments)
     assert result.is_error
     assert exchanges(tmp_path) == []
+
+
+@pytest.mark.parametrize("arguments", [{"message": "Well?"}, {}])
+async def test_a_host_that_answers_a_form_with_an_error_cannot_ask_and_what_was_spoken_is_told(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    async def refuse(context: Any, params: ElicitRequestParams) -> ErrorData:
+        return ErrorData(code=-32600, message="There are no forms here.")
+
+    async with Client(create_server(make_house(tmp_path)), mode="legacy", elicitation_callback=refuse) as client:
+        result = await converse(client, **arguments)
+    said = result.structured_content
+    if arguments:
+        assert (said["status"], said["spoken"]["status"]) == ("spoken", "saved")
+        assert "did not show the question" in said["note"]
+    else:
+        assert (result.is_error, said["error"]) == (True, "listening_unavailable")
+
+
+async def test_a_form_that_would_vanish_at_once_is_left_to_the_next_call(tmp_path: Path) -> None:
+    class Later(SystemClock):
+        ahead_s = 0.0
+
+        def now(self) -> float:
+            return super().now() + self.ahead_s
+
+    class LongMessage(EventRecorder):
+        def __call__(self, event: Event) -> None:
+            super().__call__(event)
+            if event.event_type is EventType.TTS_PLAYBACK_END:
+                clock.ahead_s = 48.0
+
+    clock, user = Later(), typing("Blue.")
+    house = make_house(tmp_path, clock=clock, events=LongMessage())
+    async with Client(create_server(house), mode="legacy", elicitation_callback=user) as client:
+        first = await converse(client, message="Which colour?")
+        assert first.structured_content["status"] == "listening"
+        assert first.structured_content["spoken"]["status"] == "saved"
+        assert user.asked == []
+        again = await converse(client)
+    assert (again.structured_content["status"], user.asked) == ("answered", ["Which colour?"])
+
+
+async def test_what_nobody_heard_is_not_told_as_spoken(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        result = await converse(client, message="Just so you know.", wait_for_response=False)
+    said = result.structured_content
+    assert result.content[0].text.startswith(f"Saved in {said['spoken']['audio_path']}.")
+    assert "nobody heard" in result.content[0].text
+    assert "nobody heard" in said["note"]
+
+
+async def test_the_users_words_stand_in_quotes(tmp_path: Path, era: str) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era, elicitation_callback=typing("Blue.")) as client:
+        result = await converse(client, message="Which colour?")
+    assert result.content[0].text.startswith("The user answered: “Blue.” The answer was typed.")

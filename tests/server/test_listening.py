@@ -17,8 +17,12 @@ from tests.support.behaviour import Behaviour
 from tests.support.house import exchanges
 from tests.support.ports import refusing_port
 from tests.support.spoken import heard_share, phrases, recorded, said, silence
+from tests.support.waiting import eventually_async
+from voice_mcp.core.failover import Roster
+from voice_mcp.core.floor import Floor
 from voice_mcp.events import EventType
 from voice_mcp.server import create_server
+from voice_mcp.types import RecognitionHints, Transcript
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 
@@ -194,3 +198,185 @@ async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
 
     assert result["status"] == "no_speech"
     assert "muted" in result["note"]
+
+
+class Recognizer:
+    """Somebody who understands whatever is said, and tells so when they are let; or makes a mistake in telling it."""
+
+    name, model, is_remote, leaves_machine = "somebody", "", False, False
+
+    def __init__(self, mistake: Exception | None = None) -> None:
+        self.mistake = mistake
+        self.looks = 0
+        self.is_there = asyncio.Event()
+        self.heard: list[bytes] = []
+
+    async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
+        self.heard.append(frames)
+        return Transcript("Change the port to eight thousand", self.name, self.model, "en")
+
+    async def check(self) -> None:
+        await self.is_there.wait()
+        self.looks += 1
+        if self.mistake is not None and self.looks > 1:  # the first look is before anything is said
+            raise self.mistake
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_mistake_costs_one_call_and_not_the_conversation(room: Room) -> None:
+    house, clumsy = room.house(), Recognizer(RuntimeError("A library failed."))
+    clumsy.is_there.set()
+    house.transcriber.roster = Roster([clumsy], house.clock)
+    async with Client(create_server(house)) as client:
+        with anyio.fail_after(WAIT_S):
+            failed = await client.call_tool("converse", {"message": "Which port?"})
+        clumsy.mistake = None
+        result = await converse(client, Prompted(saying(room, said())), message="And now?")
+
+    assert failed.is_error
+    assert result["status"] == "answered"
+
+
+async def test_of_two_questions_at_once_in_one_conversation_one_is_said_and_the_other_is_told_so(room: Room) -> None:
+    async with Client(create_server(room.house())) as client:
+        prompted = Prompted(saying(room, said()))
+        first, second = await asyncio.gather(
+            converse(client, prompted, message="Which port?"), converse(client, prompted, message="Which host?")
+        )
+
+    assert [each["status"] for each in (first, second)] == ["answered"] * 2
+    assert "note" not in first
+    assert "not said" in second["note"]
+    assert [line["text"] for line in exchanges(room.folder) if line["type"] == "tts"] == ["Which port?"]
+
+
+async def test_an_answer_is_whole_that_is_given_before_it_is_known_whether_anybody_listens(room: Room) -> None:
+    speech, house, slow = said(), room.house(), Recognizer()
+    house.transcriber.roster = Roster([slow], house.clock)
+    conversing = await house.session.ask(
+        "Which port?",
+        house.session.manner(None, None, None),
+        house.session.wishes(None, None),
+        house.session.conversation_id,
+        house.clock.now(),
+    )
+    await until(room, EventType.TTS_PLAYBACK_END)
+    await until(room, EventType.RECORDING_START)
+    saying = room.microphone.say(speech + silence(2.5))
+    await asyncio.to_thread(saying.over_s, WAIT_S)
+    slow.is_there.set()
+    async with asyncio.timeout(WAIT_S):
+        outcome = await conversing.result()
+    await house.aclose()
+
+    assert outcome.response == "Change the port to eight thousand"
+    assert heard_share(speech, slow.heard[-1]) > 0.9
+
+
+async def test_what_others_say_who_have_the_floor_before_the_answer_is_no_answer(room: Room) -> None:
+    speech, house = said(number=3), room.house(audio_feedback=False)
+    house.speaker.floor = Floor(clock=house.clock, longest_hold_s=0.3)
+    async with Client(create_server(house)) as client:
+        call = asyncio.ensure_future(
+            converse(client, Prompted(saying(room, speech)), message="This takes longer than the floor is kept.")
+        )
+        await until(room, EventType.TTS_FIRST_AUDIO)
+        other = {"message": "And this is another agent who speaks.", "conversation_id": "other", "urgency": "now"}
+        await client.call_tool("speak", other | {"wait": False})
+        await eventually_async(lambda: room.seen(EventType.FLOOR_ACQUIRED) == 2, WAIT_S, "the other's turn")
+        room.microphone.say(phrases(number=1)[0])  # as a loudspeaker does
+        result = await call
+
+    assert result["status"] == "answered"
+    assert heard_share(speech, room.heard[0]) > 0.9
+
+
+@pytest.mark.parametrize("key", ["skip", "stop", "hush"])
+async def test_a_key_that_ends_the_repeated_message_ends_the_listening_too(room: Room, key: str) -> None:
+    room.endpoint.always_hear("Repeat that.")
+    house = room.house()
+    async with Client(create_server(house)) as client:
+        question = "Which of the many ports that there are should it be?"
+        call = asyncio.ensure_future(converse(client, Prompted(saying(room, said(number=3))), message=question))
+        await eventually_async(lambda: room.seen(EventType.TTS_FIRST_AUDIO) == 2, WAIT_S, "the message again")
+        await getattr(house.controls, key)()
+        result = await call
+
+    assert (result["status"], result["spoken"]["status"]) == ("interrupted", "interrupted")
+    assert room.seen(EventType.RECORDING_START) == room.seen(EventType.RECORDING_END) == 1
+
+
+async def test_a_wish_to_hear_it_again_is_an_answer_where_nothing_was_said(room: Room) -> None:
+    room.endpoint.always_hear("Sorry, what did you say?")
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(saying(room, said())))
+
+    assert (result["status"], result["response"]) == ("answered", "Sorry, what did you say?")
+
+
+async def test_an_end_word_that_stands_alone_is_an_answer(room: Room) -> None:
+    room.endpoint.always_hear("Over.")
+    async with Client(create_server(room.house(end_word="over"))) as client:
+        result = await converse(client, Prompted(saying(room, said())), message="Is it over?")
+
+    assert (result["status"], result["response"]) == ("answered", "Over.")
+
+
+@pytest.mark.parametrize("key", ["stop", "hush"])
+async def test_a_key_ends_the_listening_that_is_only_about_to_begin(room: Room, key: str) -> None:
+    house = room.house()
+    async with Client(create_server(house)) as client, house.speaker.floor.hold("another", lambda in_front: None):
+        waiting = asyncio.Event()
+
+        async def told(progress: float, total: float | None, message: str | None) -> None:
+            waiting.set()
+
+        call = asyncio.ensure_future(client.call_tool("converse", {}, progress_callback=told))
+        async with asyncio.timeout(WAIT_S):
+            await waiting.wait()
+            obeyed = await getattr(house.controls, key)()
+            result = (await call).structured_content
+
+    assert (obeyed.obeyed, obeyed.sentence) == (True, "Stopped listening.")
+    assert result is not None
+    assert result["status"] == "interrupted"
+    assert "with a key" in result["note"]
+    assert room.seen(EventType.RECORDING_START) == 0
+
+
+async def test_words_before_a_turn_that_nobody_understands_reach_the_agent(room: Room) -> None:
+    def more() -> None:
+        room.endpoint.always_hear(Behaviour.refusing(500, "out of memory"))
+        room.microphone.say(said(number=3))
+
+    room.endpoint.always_hear("Use the second one. No, hold on.")
+    async with Client(create_server(room.house(wait_s=4.0, default_listen_duration=30))) as client:
+        with anyio.fail_after(WAIT_S):
+            prompted = Prompted(saying(room, said(number=3)), more)
+            result = await client.call_tool("converse", {"message": "Which one?"}, progress_callback=prompted)
+
+    assert result.is_error
+    assert result.structured_content is not None
+    assert result.structured_content["error"] == "transcription_failed"
+    assert result.structured_content["response"] == "Use the second one. No, hold on."
+    assert "“Use the second one. No, hold on.”" in str(result.content)
+
+
+async def test_the_longest_wait_is_that_for_the_answer_however_many_turns_it_has(room: Room) -> None:
+    room.endpoint.always_hear("")
+    again = saying(room, said(number=3))
+    async with Client(create_server(room.house())) as client:
+        result = await converse(client, Prompted(again, again, again), message="Well?", listen_duration_max=4.0)
+
+    assert result["status"] == "no_speech"
+    assert result["listen_s"] == pytest.approx(4.0, abs=0.2)
+
+
+async def test_the_shortest_wait_holds_where_nobody_speaks(room: Room) -> None:
+    async with Client(create_server(room.house(no_speech_timeout_s=1))) as client:
+        result = await converse(client, listen_duration_min=2.5, listen_duration_max=20.0)
+
+    assert result["status"] == "no_speech"
+    assert result["listen_s"] >= 2.5

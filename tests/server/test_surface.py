@@ -119,6 +119,17 @@ async def test_the_prompt_starts_a_conversation(tmp_path: Path, era: str) -> Non
             "converse cannot be called like this: message must be text; wait_for_response must be true or false.",
         ),
         ("speak", {"conversation_id": ["planted"]}, "message is missing; conversation_id must be text."),
+        (
+            "speak",
+            {"message": "Hi.", "urgency": "planted"},
+            "speak cannot be called like this: urgency must be 'now', 'normal' or 'whenever'.",
+        ),
+        (
+            "speak",
+            {"message": "Hi.", "planted": "planted"},
+            "speak cannot be called like this: it takes message, voice, speed, instructions, conversation_id, wait, "
+            "urgency, and nothing else.",
+        ),
     ],
 )
 async def test_wrong_arguments_get_two_sentences_without_the_value_and_are_on_record(

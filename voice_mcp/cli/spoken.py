@@ -9,7 +9,7 @@ from rich.text import Text
 
 from voice_mcp.cli.output import standard_output, visible
 from voice_mcp.core.speaking import Spoken
-from voice_mcp.errors import SpeechCutOff, VoiceError
+from voice_mcp.errors import SpeechCutOff, TranscriptionFailed, VoiceError
 from voice_mcp.types import SpeechStatus
 
 SOMETIMES = ("heard", "unheard", "audio_path", "note", "metrics")
@@ -29,6 +29,8 @@ def failure_record(error: VoiceError) -> dict[str, Any]:
     record = {"error": error.code, "message": error.message, "hint": error.hint}
     if isinstance(error, SpeechCutOff):
         record |= {"heard": error.heard, "unheard": error.unheard}
+    elif isinstance(error, TranscriptionFailed) and error.said:
+        record["response"] = error.said
     return record
 
 

@@ -12,11 +12,13 @@ what the user says in between is heard like everything else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voice_mcp.core.answer import Answer, AnswerStatus, Outcome
 from voice_mcp.core.barge_in import BargeIn
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 OPEN_AHEAD_S = 0.8
 """So long before the agent's last word the microphone is opened."""
 LATE_S = 0.15
@@ -53,6 +57,16 @@ LISTENS, AWAITS_KEY = "listening", "waiting for your key"
 
 Say = Callable[[str, ProgressListener, Hold], Awaitable[Speech]]
 """Begins to say a message, while the floor is held."""
+
+
+class _Then(Enum):
+    """What follows a turn."""
+
+    NOTHING = auto()
+    """There is an answer, or there will be none."""
+    TURN = auto()
+    MESSAGE = auto()
+    """It is to be said again."""
 
 
 class Conversing:
@@ -100,7 +114,8 @@ class Conversing:
         self._barge_in: BargeIn | None = None
         self._decisions: asyncio.Queue[Interrupted | FalseAlarm] = asyncio.Queue()
         self._since_s: float | None = None  # when the message was over
-        self._is_saying = self._stopping = False
+        self._listened_s = 0.0  # to the answer: what is left of the longest wait is for the next turn
+        self._is_saying, self._begun, self._stopping = speech is not None, False, False
         # Beside the message: nobody is to wait for it when the message is over.
         self._checking = asyncio.create_task(dialogue.see_if_anybody_listens(), name="check")
         self._checking.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -158,7 +173,7 @@ class Conversing:
         """
         if self._is_saying and self._speech is not None:
             self._cut_short = True
-            self._speech.stop()
+            self._speech.stop(keeps_floor=True)
         elif not self._awaits_key:
             return False
         self._pressed_s = self._now_s
@@ -188,12 +203,13 @@ class Conversing:
             self._speech.stop()
         if self._listening is not None:
             self._listening.stop()
-        elif not self._is_saying:
+        elif self._begun and not self._is_saying:  # before its first step a task has nobody who would tell the end
             self._task.cancel()
 
     # --- the order of things -----------------------------------------------------------------------------------
 
     async def _converse(self) -> Outcome:
+        self._begun = True
         try:
             interruption = await self._say(self._speech) if self._speech is not None else None
             if self._is_stopped and interruption is None:
@@ -214,75 +230,115 @@ class Conversing:
         return self._stopping or (is_silenced and not self._cut_short)
 
     async def _be_answered(self, interruption: Heard | None) -> Outcome:
-        dialogue, status = self._dialogue, None
-        if interruption is None:
-            await self._checking
-        async with dialogue.speaker.floor.hold(self.conversation_id, self._say_waiting) as hold:
-            while status is None:
-                status = await self._listen(interruption)
-                if status is None:
-                    speech = await self._say_again(self._message or "", self.relay.update, hold)
-                    interruption = await self._say(speech)
-        return self._answer.outcome(status, self.spoken)
+        then = await self._weigh(interruption) if interruption is not None else _Then.TURN
+        if self._speech is None:
+            await self._checking  # before the floor is waited for: nothing was asked yet that belongs to the answer
+        if then is not _Then.NOTHING:
+            async with self._dialogue.speaker.floor.hold(self.conversation_id, self._say_waiting) as hold:
+                if interruption is None:
+                    await self._checking
+                if self._speech is not None and self._speech.floor is not hold:
+                    self._since_s = None  # others had the floor meanwhile: what was heard of them is no answer
+                while then is not _Then.NOTHING:
+                    if then is _Then.MESSAGE:
+                        speech = await self._say_again(self._message or "", self.relay.update, hold)
+                        interruption = await self._say(speech)
+                        if interruption is None and self._is_stopped:
+                            return self._answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
+                        then = await self._weigh(interruption) if interruption is not None else _Then.TURN
+                    else:
+                        then = await self._listen(goes_on=interruption is not None)
+        return await self._end(was_interrupted=interruption is not None)
 
-    async def _listen(self, interruption: Heard | None) -> AnswerStatus | None:
-        """Listen until there is an answer or there will be none; None when the message is to be said again."""
-        signals = self._dialogue.signals
+    async def _end(self, *, was_interrupted: bool) -> Outcome:
+        """There is an answer, or there will be none: the user is told, and heard no more."""
+        answer = self._answer
+        await asyncio.shield(self._close_microphone())
+        if self._stopping:
+            return answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
+        self._dialogue.signals.play_beside(Chime.DONE if answer.said else Chime.FAILED)
+        was_interrupted = was_interrupted or (self._cut_short and bool(answer.said))
+        return answer.outcome(AnswerStatus.INTERRUPTED if was_interrupted else answer.status, self.spoken)
+
+    async def _listen(self, *, goes_on: bool) -> _Then:
+        """Listen until there is an answer, or there will be none, or the message is to be said again.
+
+        Args:
+            goes_on: Whether the user has begun already, while the message was said.
+        """
         since_s, self._since_s = self._since_s or self._now_s, None
         microphone = await self._open()
         try:
-            start = microphone.tape.frame_at(since_s + LATE_S) if interruption is None else microphone.tape.end
+            start = microphone.tape.end if goes_on else microphone.tape.frame_at(since_s + LATE_S)
             microphone.tape.mark(start)
-            if interruption is None:
-                await signals.play(Chime.LISTENING)
-            again = await self._take_turns(microphone, start, interruption)
+            if not goes_on:
+                await self._dialogue.signals.play(Chime.LISTENING)
+            then = await self._take_turns(microphone, start)
             if (gone_s := microphone.tape.lost_s) > 0:
                 self._answer.notes.append(f"The microphone was gone for {gone_s:.1f} s; what was said then is missing.")
-        except TranscriptionFailed:
-            await signals.play(Chime.FAILED)
-            raise
+            return then
         finally:
             await asyncio.shield(self._close_microphone())
-        if again:
-            return None
-        if self._stopping:
-            return AnswerStatus.INTERRUPTED
-        signals.play_beside(Chime.DONE if self._answer.said else Chime.FAILED)
-        is_interrupted = interruption is not None or (self._cut_short and self._answer.said)
-        return AnswerStatus.INTERRUPTED if is_interrupted else self._answer.status
 
-    async def _take_turns(self, microphone: OpenMicrophone, start: int, heard: Heard | None) -> bool:
-        """Listen turn by turn until there is an answer or there will be none; whether the message is to be said again.
+    async def _take_turns(self, microphone: OpenMicrophone, start: int) -> _Then:
+        """Listen turn by turn, from frame number ``start`` on, for as long as one follows the other."""
+        while not self._stopping and self._left_s > 0:
+            begin = await self._await_key(microphone) if self._wishes.by_hand else start
+            if begin is None:
+                break
+            then = await self._weigh(await self._take_turn(microphone, begin, self._wishes_now))
+            if then is not _Then.TURN:
+                return then
+            start = microphone.tape.end
+        return _Then.NOTHING
 
-        Args:
-            microphone: To what.
-            start: The frame from which on.
-            heard: The first turn, if it is over already.
+    async def _weigh(self, heard: Heard) -> _Then:
+        """Take in what was said; what follows.
+
+        Raises:
+            TranscriptionFailed: Nobody could understand it.
         """
-        answer, wishes = self._answer, self._wishes
-        while not self._stopping:
-            if heard is None:
-                begin = await self._await_key(microphone) if wishes.by_hand else start
-                if begin is None:
-                    break
-                heard = await self._take_turn(microphone, begin, wishes)
-            if self._stopping or heard.is_silence:
-                break
-            if heard.problem is not None:
-                raise TranscriptionFailed(heard.problem, self.conversation_id)
-            assert heard.cue is not None
-            if heard.cue.kind is CueKind.REPEAT and self._message is not None:
-                return True
-            if heard.cue.text:
-                answer.said.append(heard.cue.text)
-            if heard.cue.kind is CueKind.WAIT:
-                wishes = replace(wishes, rules=replace(wishes.rules, no_speech_s=wishes.rules.wait_s))
-            elif answer.said or answer.noises == MOST_NOISES:
-                break
-            else:
-                answer.noises += 1
-            heard, start = None, microphone.tape.end
-        return False
+        answer = self._answer
+        self._listened_s += heard.listen_s
+        if self._stopping or heard.is_silence:
+            return _Then.NOTHING
+        if heard.problem is not None:
+            await self._dialogue.signals.play(Chime.FAILED)
+            raise TranscriptionFailed(heard.problem, self.conversation_id, said=" ".join(answer.said))
+        assert heard.cue is not None
+        if heard.cue.kind is CueKind.REPEAT and self._message is not None:
+            return _Then.MESSAGE
+        if words := self._words(heard):
+            answer.said.append(words)
+        if heard.cue.kind is CueKind.WAIT:
+            rules = self._wishes.rules
+            self._wishes = replace(self._wishes, rules=replace(rules, no_speech_s=rules.wait_s))
+        elif answer.said or answer.noises == MOST_NOISES:
+            return _Then.NOTHING
+        else:
+            answer.noises += 1
+        return _Then.TURN
+
+    def _words(self, heard: Heard) -> str:
+        """What of a turn is for the agent; what asks the server for something it cannot do is."""
+        cue, transcript = heard.cue, heard.transcript
+        assert cue is not None
+        assert transcript is not None
+        stands_alone = cue.kind is CueKind.REPEAT or (cue.kind is CueKind.END_WORD and not self._answer.said)
+        return cue.text or (transcript.text.strip() if stands_alone else "")
+
+    @property
+    def _left_s(self) -> float:
+        """How long the user may still be listened to, in seconds."""
+        return self._wishes.rules.most_s - self._listened_s
+
+    @property
+    def _wishes_now(self) -> Wishes:
+        """How to listen to the next turn: the limits are the answer's, however many turns it has."""
+        rules, left_s = self._wishes.rules, self._left_s
+        least_s = max(0.0, rules.least_s - self._listened_s)
+        rules = replace(rules, least_s=least_s, most_s=left_s, no_speech_s=min(rules.no_speech_s, left_s))
+        return replace(self._wishes, rules=rules)
 
     async def _await_key(self, microphone: OpenMicrophone) -> int | None:
         """The frame at which the user begins a turn by hand; None when nobody does in the longest a turn may take."""
@@ -336,9 +392,16 @@ class Conversing:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
             self._since_s = self._now_s
+            if interruption is None:
+                self._keep_the_answer()
             return interruption
-        except asyncio.CancelledError:
+        except VoiceError:
             speech.stop()
+            with contextlib.suppress(VoiceError):
+                self.spoken = await speech.result()  # what was heard of it is known all the same
+            raise
+        except BaseException:
+            speech.stop()  # it may be held, and would keep the floor
             raise
         finally:
             self._is_saying, self.relay.tap = False, None
@@ -357,62 +420,76 @@ class Conversing:
     async def _listen_meanwhile(self, speech: Speech) -> Heard | None:
         """Listen while the agent speaks; what somebody said who interrupted it."""
         assert self._barge_in is not None
-        opening, ended = self._begin_to_open(), asyncio.ensure_future(speech.ended())
+        ended = asyncio.ensure_future(speech.ended())
         try:
-            await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done() or opening.cancelled():
-                return None  # it is over before anybody could listen
-            microphone = opening.result()
+            if (microphone := await self._open_while_it_speaks(speech, ended)) is None:
+                return None
+            self._decisions = asyncio.Queue()  # what was decided before is not about this message
             self._barge_in.agent_speaks()
-            while (decision := await self._next_decision(ended)) is not None:
+            while (decision := await _unless(ended, self._decisions.get())) is not None:
                 if isinstance(decision, Interrupted):
                     heard = await self._be_interrupted(speech, microphone, decision)
                     if heard is not None:
                         return heard
-        except VoiceError as exc:
-            if not opening.done() or opening.exception() is not exc:
-                raise
-            logger.warning("%s", exc.advice)  # the same is told when the answer is due
         finally:
             ended.cancel()
             self._barge_in.agent_is_silent()
         return None
 
-    async def _next_decision(self, ended: asyncio.Future[Any]) -> Interrupted | FalseAlarm | None:
-        """What is decided next; None when the message is over first."""
-        decision = asyncio.ensure_future(self._decisions.get())
-        try:
-            await asyncio.wait([ended, decision], return_when=asyncio.FIRST_COMPLETED)
-            return decision.result() if decision.done() else None
-        finally:
-            decision.cancel()
+    async def _open_while_it_speaks(self, speech: Speech, ended: asyncio.Future[Any]) -> OpenMicrophone | None:
+        """Open the microphone once it is the message's turn; None where nobody can listen before it is over.
+
+        Until then others speak, and what is said to them is none of ours.
+        """
+        if not await _unless(ended, speech.turn_came()) or ended.done():
+            return None
+        opening = self._begin_to_open()
+        await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done() or opening.cancelled():
+            return None
+        if isinstance(problem := opening.exception(), VoiceError):
+            logger.warning("%s", problem.advice)  # it is tried again, and told, when the answer is due
+            return None
+        return opening.result()
 
     async def _be_interrupted(
         self, speech: Speech, microphone: OpenMicrophone, interrupted: Interrupted
     ) -> Heard | None:
         """Fall silent and listen; go on with the word that was cut off if nobody says one."""
         assert self._barge_in is not None
+        if speech.is_held:  # by a key: whoever speaks in a pause of their own speaks to somebody else
+            self._barge_in.agent_speaks()
+            return None
         speech.hold()
         self._trail.event(EventType.BARGE_IN, {"confirmed_s": round(interrupted.at_s - interrupted.speech_s, 3)})
         rules = replace(self._wishes.rules, no_speech_s=SPEECH_COMES_S)
         start = microphone.tape.frame_at(interrupted.speech_s)
-        turn = asyncio.ensure_future(self._take_turn(microphone, start, replace(self._wishes, rules=rules)))
-        try:
-            alarm = await self._next_decision(turn)
-            if alarm is not None and self._listening is not None:
-                self._listening.stop()
-            heard = await turn
-        finally:
-            turn.cancel()
-        if alarm is None and heard.has_words:
+        heard = await self._heard_out(microphone, start, replace(self._wishes, rules=rules))
+        if heard is not None and heard.has_words:
             self._barge_in.words_came()
-            speech.stop()
+            speech.stop(keeps_floor=True)
             return heard
         self._barge_in.no_words_came()
         self._barge_in.agent_speaks()
         self._trail.event(EventType.BARGE_IN, {"resumed": True})
         speech.go_on()
         return None
+
+    async def _heard_out(self, microphone: OpenMicrophone, start: int, wishes: Wishes) -> Heard | None:
+        """A turn that ends, too, when it turns out to have been a false alarm; None if nobody listened before that."""
+        turn = asyncio.ensure_future(self._take_turn(microphone, start, wishes))
+        try:
+            while (decision := await _unless(turn, self._decisions.get())) is not None:
+                if isinstance(decision, FalseAlarm):
+                    if self._listening is not None:
+                        self._listening.stop()
+                    else:
+                        turn.cancel()  # what listening takes is still being made
+                    break
+            await asyncio.wait([turn])
+        finally:
+            turn.cancel()
+        return None if turn.cancelled() else turn.result()
 
     # --- the microphone ----------------------------------------------------------------------------------------
 
@@ -423,7 +500,8 @@ class Conversing:
             self._begin_to_open()
 
     def _begin_to_open(self) -> asyncio.Task[OpenMicrophone]:
-        if self._opening is None:
+        """Open the microphone, unless that was begun already; it is tried again where it failed."""
+        if self._opening is None or _has_failed(self._opening):
             clean = self._clean if self._barge_in is not None else None
             self._opening = asyncio.create_task(
                 self._dialogue.open_microphone(clean, self._tell_loss), name="microphone"
@@ -432,7 +510,11 @@ class Conversing:
         return self._opening
 
     async def _open(self) -> OpenMicrophone:
-        return await asyncio.shield(self._begin_to_open())
+        microphone = await asyncio.shield(self._begin_to_open())
+        if microphone.is_over:  # it was lost while the message was said, and the answer is only due now
+            await asyncio.shield(self._close_microphone())
+            microphone = await asyncio.shield(self._begin_to_open())
+        return microphone
 
     def _let_go_of_the_microphone(self) -> None:
         """Hear nothing more, however long the rest takes to end: the next conversation may want to hear at once."""
@@ -460,6 +542,12 @@ class Conversing:
         if not opening.cancelled() and opening.exception() is None:
             self._microphone = opening.result() if opening is self._opening else None
             self._trail.event(EventType.RECORDING_START)
+            self._keep_the_answer()
+
+    def _keep_the_answer(self) -> None:
+        """However long it takes until somebody listens: nothing is forgotten that is heard after the message."""
+        if self._microphone is not None and self._since_s is not None:
+            self._microphone.tape.mark(self._microphone.tape.frame_at(self._since_s + LATE_S))
 
     def _tell_loss(self, reason: str) -> None:
         self._trail.event(EventType.DEVICE_LOST, {"message": reason})
@@ -480,6 +568,20 @@ class Conversing:
 
     def _say_waiting(self, in_front: int) -> None:
         self.relay.tell(f"waiting for {in_front} other{'s' if in_front > 1 else ''} to finish")
+
+
+async def _unless(ended: asyncio.Future[Any], coming: Coroutine[Any, Any, T]) -> T | None:
+    """Wait for what is coming; None when something has ended first."""
+    task = asyncio.ensure_future(coming)
+    try:
+        await asyncio.wait([ended, task], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+
+
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _log_mistakes(task: asyncio.Task[Outcome]) -> None:

@@ -123,11 +123,17 @@ class Dialogue:
         for conversing in self.running:
             conversing.finish()
 
-    def stop(self) -> None:
-        """Listen no more; what was said is not waited for. Returns at once."""
-        for conversing in self.running:
-            if conversing.listens_since is not None:
-                conversing.stop(STOPPED_LISTENING)
+    def stop(self) -> bool:
+        """Listen no more, also where that is only about to begin; what was said is not waited for. Returns at once.
+
+        Returns:
+            Whether anybody was listened to, or about to be.
+        """
+        under_way = [each for each in self.running if not each.is_over]
+        listening = [each for each in under_way if each.listens_since is not None or not each.is_speaking]
+        for conversing in listening:
+            conversing.stop(STOPPED_LISTENING)
+        return bool(listening)
 
     # --- what listening takes ----------------------------------------------------------------------------------
 

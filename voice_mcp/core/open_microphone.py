@@ -62,6 +62,11 @@ class OpenMicrophone:
         """Seconds of sound it has heard."""
         return LISTENING_FORMAT.seconds(self.tape.end)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it hears nothing more: it is closed, or gone."""
+        return self._ended
+
     async def after(self, frame: int) -> bytes:
         """What comes from frame number ``frame`` on; waits until there is something, and is empty at the end.
 

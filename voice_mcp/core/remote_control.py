@@ -117,11 +117,8 @@ class RemoteControl:
         return self._ears.listens_since if self._ears is not None else None
 
     def _stop_listening(self) -> bool:
-        """Whether anybody was."""
-        if self._ears is None or self._ears.listens_since is None:
-            return False
-        self._ears.stop()
-        return True
+        """Whether anybody was, or was about to be."""
+        return self._ears is not None and self._ears.stop()
 
 
 def _record(speech: Speech) -> dict[str, Any]:

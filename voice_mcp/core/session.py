@@ -78,6 +78,8 @@ class Session:
     questions: OpenQuestions = field(default_factory=OpenQuestions)
     calls: Calls = field(default_factory=Calls)
     """What is being answered now."""
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the look whether a question is open to the next one's beginning, so that there are never two."""
     _in_order: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def begin(
@@ -146,11 +148,13 @@ class Session:
         """How to listen, with what is not said filled in.
 
         Args:
-            least_s: No turn ends before.
-            most_s: Every turn ends by then, and so does the wait for one.
+            least_s: Nobody is listened to for less, whether somebody speaks or not.
+            most_s: Nobody is listened to for longer, in however many turns.
             by_hand: Whether the user begins and ends turns by a key.
         """
         rules = self.turn_rules
         most_s = rules.most_s if most_s is None else most_s
-        rules = replace(rules, least_s=least_s or 0.0, most_s=most_s, no_speech_s=min(rules.no_speech_s, most_s))
+        least_s = least_s or 0.0
+        no_speech_s = min(max(rules.no_speech_s, least_s), most_s)
+        rules = replace(rules, least_s=least_s, most_s=most_s, no_speech_s=no_speech_s)
         return Wishes(rules, by_hand=by_hand)

@@ -24,18 +24,21 @@ class Signals:
     def __init__(self, speakers: Speakers, *, enabled: bool) -> None:
         self._speakers = speakers
         self._enabled = enabled
-        self._playing: asyncio.Task[None] | None = None
+        self._playing: set[asyncio.Task[None]] = set()
 
     def play_beside(self, chime: Chime) -> None:
         """Play a chime while the answer is on its way: nobody waits for it, and whoever speaks next cuts it short."""
         if self._enabled:
-            self._playing = asyncio.create_task(self.play(chime), name="chime")
+            playing = asyncio.create_task(self.play(chime), name="chime")
+            self._playing.add(playing)
+            playing.add_done_callback(self._playing.discard)
 
     async def aclose(self) -> None:
         """Nothing more is played."""
-        if self._playing is not None:
-            self._playing.cancel()
-            await asyncio.wait([self._playing])
+        if playing := tuple(self._playing):
+            for chime in playing:
+                chime.cancel()
+            await asyncio.wait(playing)
 
     async def play(self, chime: Chime, pan: float = 0.0) -> None:
         """Play a chime; returns when it has been heard. A chime that cannot be played is left out."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from voice_mcp.core.casting import Casting, Manner
 from voice_mcp.core.discretion import Discretion
-from voice_mcp.core.floor import Admission, Floor, NotSaid
+from voice_mcp.core.floor import Admission, Floor, Hold, NotSaid
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.outlet import Outlet, OutputChoice
 from voice_mcp.core.pacing import SpeechRoster
@@ -235,7 +235,10 @@ class Speech:
         self._stretches: list[_Stretch] = []
         self._shown = 0
         self._heard = _Heard()
-        self._begun = self._stopping = self._closing = self._over = False
+        self._begun = self._stopping = self._closing = self._over = self._keeps_floor = False
+        self._turn_came = asyncio.Event()
+        self.floor: Hold | None = None
+        """What it has the floor under, or had it; None before its turn."""
         self._hold_limit: asyncio.TimerHandle | None = None  # while it is held
         self._held_s: float | None = None  # when it fell silent
         self._task = asyncio.create_task(self._speak(), name=f"speech {utterance.utterance_id}")
@@ -292,6 +295,10 @@ class Speech:
         """Wait for the end, whatever it is."""
         await asyncio.wait([self._task])
 
+    async def turn_came(self) -> bool:
+        """Wait until it has the floor, which may never be: whoever waits looks at ``ended`` too."""
+        return await self._turn_came.wait()
+
     def on_end(self, callback: Callable[[Speech], None]) -> None:
         """Call ``callback`` when it has ended."""
         self._task.add_done_callback(lambda _: callback(self))
@@ -323,15 +330,17 @@ class Speech:
             self._hold_limit.cancel()
             self._hold_limit = None
 
-    def stop(self, note: str | None = None) -> None:
+    def stop(self, note: str | None = None, *, keeps_floor: bool = False) -> None:
         """Silence, now. Returns at once; ``result`` tells what was heard.
 
         Args:
             note: What the agent should know of why.
+            keeps_floor: Whether what follows belongs to it as to a question that was heard out: it is stopped because
+                the user answers.
         """
         if self._stopping or self._task.done():
             return
-        self._stopping = True
+        self._stopping, self._keeps_floor = True, keeps_floor
         if note is not None:
             self._rendering.note(note)
         self._end_hold()
@@ -349,8 +358,9 @@ class Speech:
             if not self._stopping:
                 floor = self._speaker.floor
                 async with floor.turn(self._say_waiting, self.conversation_id, self._admission) as hold:
+                    self.floor = hold
                     failure = await self._hold_the_floor()
-                    if failure is not None or self._stopping:
+                    if failure is not None or (self._stopping and not self._keeps_floor):
                         hold.lingers = False  # nobody was asked anything
         except NotSaid as exc:
             self.not_said = exc.why
@@ -363,6 +373,7 @@ class Speech:
 
     async def _hold_the_floor(self) -> VoiceError | None:
         self._speaker.current = self._speaker.latest = self
+        self._turn_came.set()
         first = self._metrics.first
         first.floor_s = self._speaker.roster.clock.now()
         waited_s = first.floor_s - (first.ready_s or first.floor_s)

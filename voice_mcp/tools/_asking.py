@@ -7,11 +7,18 @@ answer. Before, the question goes out while the call waits.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
+from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from voice_mcp.errors import ListeningUnavailable
+
+logger = logging.getLogger(__name__)
 
 QUESTION_KEY = "answer"
 SCHEMA: dict[str, Any] = {
@@ -48,13 +55,20 @@ def given_answer(ctx: Context) -> ElicitResult | None:
 
 
 async def ask_now(ctx: Context, message: str, timeout_s: float) -> ElicitResult | None:
-    """Ask while the call waits; None when nobody answered within ``timeout_s`` seconds."""
+    """Ask while the call waits; None when nobody answered within ``timeout_s`` seconds.
+
+    Raises:
+        ListeningUnavailable: The host says that it can ask, and answers with an error, or with what is no answer.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             answer: ElicitResult = await ctx.session.elicit_form(message, SCHEMA, related_request_id=ctx.request_id)
             return answer
     except TimeoutError:
         return None
+    except (MCPError, ValidationError) as exc:
+        logger.warning("The host did not show the question: %s", exc)
+        raise ListeningUnavailable("The host did not show the question, though it says that it can.") from exc
 
 
 def words(answer: ElicitResult) -> str | None:

@@ -15,7 +15,7 @@ from voice_mcp.core.casting import Manner
 from voice_mcp.core.conversing import Conversing
 from voice_mcp.core.session import Session
 from voice_mcp.core.speaking import Spoken
-from voice_mcp.errors import InvalidInput, ListeningUnavailable, VoiceError
+from voice_mcp.errors import InvalidInput, ListeningUnavailable
 from voice_mcp.tools import _asking
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
@@ -29,9 +29,13 @@ message and nothing is lost."""
 
 STILL_SPEAKING = "The message is still being spoken."
 NOT_ASKED = "Others are still speaking, so the user was not asked yet."
+TOO_LATE_TO_ASK = "There was no time left for a typed answer, so the user was not asked yet."
 STILL_LISTENING = "The user is still being listened to."
 NOT_SAID = "The user had the word, so this message was not said."
+NOT_HEARD = "The message is in a file, and nobody heard it."
 OPENING = "What would you like to say?"
+LEAST_FORM_S, LEAST_FORM_SHARE = 5.0, 0.25
+"""A form that would be there for less, in seconds and as a share of what a call may take, is not shown."""
 
 Message = Annotated[str | None, Field(description="What to say; null only asks.")]
 WaitForResponse = Annotated[bool, Field(description="false: only speak.")]
@@ -107,10 +111,10 @@ class _Turn:
             return self._typed(given, cast("SpeakResult | None", state.get("spoken")), state.get("why", ""))
         if not wait_for_response:
             return await self._only_speak(manner)
-        dialogue = self._session.dialogue
-        if (pending := dialogue.pending(self._call.conversation_id)) is not None:
-            return await self._attend(pending, *([NOT_SAID] if self._message is not None else []))
-        return await self._attend(await self._begin(manner))
+        async with self._session.asking:
+            pending = self._session.dialogue.pending(self._call.conversation_id)
+            conversing = pending or await self._begin(manner)
+        return await self._attend(conversing, *([NOT_SAID] if pending and self._message is not None else []))
 
     # --- speaking, and no more ---------------------------------------------------------------------------------
 
@@ -155,8 +159,8 @@ class _Turn:
             except ListeningUnavailable as exc:
                 dialogue.fetched(conversing)
                 return await self._ask(self._spoken(conversing.spoken), exc)
-            except VoiceError:
-                dialogue.fetched(conversing)
+            except Exception:
+                dialogue.fetched(conversing)  # or whoever asks next would be told of it again
                 raise
             finally:
                 conversing.relay.listener = None
@@ -198,14 +202,23 @@ class _Turn:
 
     async def _ask_now(self, text: str, spoken: SpeakResult | None, why: str) -> ToolResult:
         """Have the question answered, with nobody else talking into it."""
-        floor, limit_s, typed, is_asked = self._session.speaker.floor, self._time_left_s(), None, False
+        floor, typed, is_asked = self._session.speaker.floor, None, False
         try:
-            async with asyncio.timeout(limit_s), floor.hold(self._call.conversation_id, lambda in_front: None):
+            async with (
+                asyncio.timeout(self._limit_s()),
+                floor.hold(self._call.conversation_id, lambda in_front: None),
+            ):
+                if not self._leaves_time_to_type:
+                    return self._end("listening", None, spoken, TOO_LATE_TO_ASK)
                 is_asked = True
-                typed = await _asking.ask_now(self._ctx, text, limit_s)
+                typed = await _asking.ask_now(self._ctx, text, self._time_left_s())
         except TimeoutError:
             if not is_asked:
                 return self._end("listening", None, spoken, NOT_ASKED)
+        except ListeningUnavailable as exc:
+            if spoken is None:
+                raise
+            return self._end("spoken", None, spoken, f"No answer could be heard: {why} {exc.advice}")
         if typed is None:
             return self._end("no_speech", None, spoken, why, "Nobody answered in time.")
         return self._typed(typed, spoken, why)
@@ -221,6 +234,11 @@ class _Turn:
 
     def _limit_s(self) -> float:
         return max(0.0, self._session.call_limit_s - self._call.elapsed_s)
+
+    @property
+    def _leaves_time_to_type(self) -> bool:
+        """Whether a form would be there for long enough to be answered; else the next call has it."""
+        return self._limit_s() >= min(LEAST_FORM_S, self._session.call_limit_s * LEAST_FORM_SHARE)
 
     def _time_left_s(self) -> float:
         """How long the user may take: what was asked for, but never longer than the host waits for the call."""
@@ -245,6 +263,8 @@ class _Turn:
                 **facts,
             },
         )
+        if spoken is not None:
+            notes = (*notes, *filter(None, [spoken.get("note")]), *([NOT_HEARD] if spoken["status"] == "saved" else []))
         if notes:
             result["note"] = " ".join(notes)
         return answer(converse_line(result), result)

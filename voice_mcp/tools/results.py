@@ -8,7 +8,7 @@ from mcp.types import CallToolResult, TextContent
 from typing_extensions import TypedDict  # pydantic cannot read the one of typing before Python 3.12
 
 from voice_mcp.core.speaking import Spoken
-from voice_mcp.errors import SpeechCutOff, VoiceError
+from voice_mcp.errors import SpeechCutOff, TranscriptionFailed, VoiceError
 
 
 class SpeakMetrics(TypedDict, total=False):
@@ -102,15 +102,23 @@ def speak_line(result: SpeakResult) -> str:
 
 
 def converse_line(result: ConverseResult) -> str:
-    """The result in one line."""
+    """The result in one line; the user's words stand in quotes, so that nothing of ours can be taken for them."""
+    said = f"“{result['response']}”"
     line = {
-        "answered": f"The user answered: {result['response']}",
+        "answered": f"The user answered: {said}",
         "no_speech": "The user did not answer.",
         "listening": "Not finished yet: call converse again without a message.",
-        "interrupted": "Interrupted.",
-        "spoken": "Spoken." if result["spoken"] is None or result["spoken"]["status"] != "queued" else "Queued.",
+        "interrupted": f"Interrupted. The user said: {said}" if result["response"] else "Interrupted.",
+        "spoken": _how_it_was_spoken(result["spoken"]),
     }[result["status"]]
     return f"{line} {result.get('note', '')}".strip()
+
+
+def _how_it_was_spoken(spoken: SpeakResult | None) -> str:
+    status = spoken["status"] if spoken is not None else "completed"
+    if spoken is not None and status == "saved":
+        return f"Saved in {spoken.get('audio_path')}."
+    return {"completed": "Spoken.", "interrupted": "Interrupted.", "queued": "Queued."}[status]
 
 
 def answer(line: str, structured: SpeakResult | ConverseResult) -> CallToolResult:
@@ -123,6 +131,8 @@ def refusal(error: VoiceError) -> CallToolResult:
     structured: dict[str, Any] = {"error": error.code, "message": error.message, "hint": error.hint}
     if isinstance(error, SpeechCutOff):
         structured |= {"heard": error.heard, "unheard": error.unheard}
+    elif isinstance(error, TranscriptionFailed) and error.said:
+        structured["response"] = error.said
     return CallToolResult(
         content=[TextContent(type="text", text=error.advice)], structured_content=structured, is_error=True
     )
