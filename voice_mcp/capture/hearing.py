@@ -25,6 +25,7 @@ from voice_mcp.capture.attempt import Attempt
 from voice_mcp.capture.config import CaptureConfig
 from voice_mcp.capture.gauge import Gauge
 from voice_mcp.capture.stretch import MakeConverter, Stretch
+from voice_mcp.capture.timeline import LONGEST_HOLE_S
 from voice_mcp.errors import AudioProcessLost, CodecError, MicrophoneBusy, MicrophoneUnavailable
 from voice_mcp.pipe.child import AudioChild
 from voice_mcp.pipe.watch import Watch
@@ -249,9 +250,10 @@ class Hearing:
         for sound in sounds:
             if self._lost is not None:
                 (end_s, why), self._lost = self._lost, None
-                missing = LISTENING_FORMAT.frames_in(sound.at_s - end_s)
+                missing = LISTENING_FORMAT.frames_in(min(sound.at_s - end_s, LONGEST_HOLE_S))
                 if missing > 0:
-                    self._sounds.append(CapturedSound(bytes(missing * LISTENING_FORMAT.frame_bytes), end_s, why))
+                    began_s = sound.at_s - LISTENING_FORMAT.seconds(missing)
+                    self._sounds.append(CapturedSound(bytes(missing * LISTENING_FORMAT.frame_bytes), began_s, why))
             self._sounds.append(sound)
             self._news.set()
 
