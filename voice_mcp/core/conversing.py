@@ -231,7 +231,8 @@ class Conversing:
         since_s, self._since_s = self._since_s or self._now_s, None
         microphone = await self._open()
         try:
-            start = microphone.tape.frame_at(since_s + LATE_S) if interruption is None else microphone.tape.end
+            tape = microphone.tape
+            start = tape.frame_at(since_s + LATE_S) if interruption is None else interruption.over_at
             microphone.tape.mark(start)
             if interruption is None:
                 await signals.play(Chime.LISTENING)
@@ -269,7 +270,7 @@ class Conversing:
             if self._stopping or heard.is_silence:
                 break
             if heard.problem is not None:
-                raise TranscriptionFailed(heard.problem, self.conversation_id)
+                raise TranscriptionFailed(heard.problem, self.conversation_id, is_kept=heard.audio_path is not None)
             assert heard.cue is not None
             if heard.cue.kind is CueKind.REPEAT and self._message is not None:
                 return True
@@ -281,12 +282,13 @@ class Conversing:
                 break
             else:
                 answer.noises += 1
-            heard, start = None, microphone.tape.end
+            start, heard = heard.over_at, None
         return False
 
     async def _await_key(self, microphone: OpenMicrophone) -> int | None:
         """The frame at which the user begins a turn by hand; None when nobody does in the longest a turn may take."""
-        microphone.tape.unmark()
+        if not self._key.is_set():
+            microphone.tape.unmark()
         self._awaits_key, self._listens_since = True, self._dialogue.archive.clock.utc()
         self.relay.tell(AWAITS_KEY)
         try:
@@ -336,6 +338,8 @@ class Conversing:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
             self._since_s = self._now_s
+            if interruption is None:
+                self._keep_the_answer()
             return interruption
         except asyncio.CancelledError:
             speech.stop()
@@ -394,8 +398,33 @@ class Conversing:
         assert self._barge_in is not None
         speech.hold()
         self._trail.event(EventType.BARGE_IN, {"confirmed_s": round(interrupted.at_s - interrupted.speech_s, 3)})
-        rules = replace(self._wishes.rules, no_speech_s=SPEECH_COMES_S)
-        start = microphone.tape.frame_at(interrupted.speech_s)
+        tape = microphone.tape
+        start = tape.frame_at(interrupted.speech_s)
+        tape.mark(start)
+        heard = await self._hear_interruption(microphone, start, SPEECH_COMES_S)
+        # That there were no words is known a while after the turn was over, and somebody may have spoken on.
+        while heard is not None and not heard.has_words and self._barge_in.speech_end_s > tape.moment(heard.over_at):
+            heard = await self._hear_interruption(microphone, heard.over_at, 0.0)
+        if heard is not None and heard.has_words:
+            self._barge_in.words_came()
+            speech.stop()
+            return heard
+        tape.unmark()
+        self._barge_in.no_words_came()
+        self._barge_in.agent_speaks()
+        self._trail.event(EventType.BARGE_IN, {"resumed": True})
+        speech.go_on()
+        return None
+
+    async def _hear_interruption(self, microphone: OpenMicrophone, start: int, comes_s: float) -> Heard | None:
+        """A turn of somebody who interrupts; None when it is known meanwhile that nobody does.
+
+        Args:
+            microphone: From where.
+            start: The frame from which on.
+            comes_s: How long a voice is waited for.
+        """
+        rules = replace(self._wishes.rules, no_speech_s=comes_s)
         turn = asyncio.ensure_future(self._take_turn(microphone, start, replace(self._wishes, rules=rules)))
         try:
             alarm = await self._next_decision(turn)
@@ -404,15 +433,7 @@ class Conversing:
             heard = await turn
         finally:
             turn.cancel()
-        if alarm is None and heard.has_words:
-            self._barge_in.words_came()
-            speech.stop()
-            return heard
-        self._barge_in.no_words_came()
-        self._barge_in.agent_speaks()
-        self._trail.event(EventType.BARGE_IN, {"resumed": True})
-        speech.go_on()
-        return None
+        return heard if alarm is None else None
 
     # --- the microphone ----------------------------------------------------------------------------------------
 
@@ -460,6 +481,12 @@ class Conversing:
         if not opening.cancelled() and opening.exception() is None:
             self._microphone = opening.result() if opening is self._opening else None
             self._trail.event(EventType.RECORDING_START)
+            self._keep_the_answer()
+
+    def _keep_the_answer(self) -> None:
+        """However long it takes until somebody listens: nothing is forgotten that is heard after the message."""
+        if self._microphone is not None and self._since_s is not None:
+            self._microphone.tape.mark(self._microphone.tape.frame_at(self._since_s + LATE_S))
 
     def _tell_loss(self, reason: str) -> None:
         self._trail.event(EventType.DEVICE_LOST, {"message": reason})

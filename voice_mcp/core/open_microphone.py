@@ -71,7 +71,10 @@ class OpenMicrophone:
 
         Raises:
             MicrophoneUnavailable: The microphone is gone.
+            ValueError: That frame is forgotten: nobody has marked the tape.
         """
+        if frame < self.tape.first:
+            raise ValueError(f"frame {frame} is forgotten: the first one left is {self.tape.first}")
         async with self._more:
             await self._more.wait_for(lambda: self.tape.end > frame or self._ended)
         if self.tape.end > frame:
