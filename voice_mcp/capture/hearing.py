@@ -19,6 +19,7 @@ import time
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from voice_mcp.capture.attempt import Attempt
@@ -83,7 +84,7 @@ class Hearing:
 
     @property
     def condition(self) -> CaptureCondition:
-        return self._gauge.condition
+        return replace(self._gauge.condition, is_file=self.backend == "file")
 
     @property
     def is_over(self) -> bool:

@@ -29,8 +29,9 @@ from voice_mcp.core.listening import Heard, Listening, Wishes
 from voice_mcp.core.open_microphone import OpenMicrophone
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.speaking import Speech, Spoken
+from voice_mcp.core.tape import Tape
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import TranscriptionFailed, VoiceError
+from voice_mcp.errors import MicrophoneUnavailable, TranscriptionFailed, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener
 from voice_mcp.types import CaptureCondition, CapturedSound, SpeechStatus
@@ -314,6 +315,10 @@ class Conversing:
         )
         try:
             heard = await listening.result()
+        except MicrophoneUnavailable as exc:
+            if not self._answer.said:
+                raise
+            heard = Heard(remarks=(exc.message,))  # an answer is there, and nothing comes to it any more
         except asyncio.CancelledError:
             listening.stop()
             await listening.ended()
@@ -402,8 +407,7 @@ class Conversing:
         start = tape.frame_at(interrupted.speech_s)
         tape.mark(start)
         heard = await self._hear_interruption(microphone, start, SPEECH_COMES_S)
-        # That there were no words is known a while after the turn was over, and somebody may have spoken on.
-        while heard is not None and not heard.has_words and self._barge_in.speech_end_s > tape.moment(heard.over_at):
+        while heard is not None and self._goes_on(heard, tape):
             heard = await self._hear_interruption(microphone, heard.over_at, 0.0)
         if heard is not None and heard.has_words:
             self._barge_in.words_came()
@@ -415,6 +419,12 @@ class Conversing:
         self._trail.event(EventType.BARGE_IN, {"resumed": True})
         speech.go_on()
         return None
+
+    def _goes_on(self, heard: Heard, tape: Tape) -> bool:
+        """Whether somebody spoke on while it was found out that there were no words."""
+        assert self._barge_in is not None
+        spoke_on = self._barge_in.speech_end_s > tape.moment(heard.over_at)
+        return spoke_on and not heard.has_words and not self._stopping
 
     async def _hear_interruption(self, microphone: OpenMicrophone, start: int, comes_s: float) -> Heard | None:
         """A turn of somebody who interrupts; None when it is known meanwhile that nobody does.

@@ -35,7 +35,7 @@ from voice_mcp.core.utterance import Archive, Trail
 from voice_mcp.errors import EngineError, StorageError, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import TurnModel, VoiceDetector
-from voice_mcp.types import LISTENING_FORMAT, SpeechSpan, Transcript
+from voice_mcp.types import LISTENING_FORMAT, CaptureCondition, SpeechSpan, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ NEVER_S = 86_400.0
 DEAD_S = 1.0
 """A microphone that gave nothing but zeros for so long is muted, or may not be used."""
 DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
+DEAD_FILE = "The file that is listened to gives nothing but zeros: it is over, or nobody speaks in it."
 KEY_LATE_S = 0.5
 """So much later than it was said the last word is waited for when a key ends the turn: Bluetooth is as slow as that."""
 CLIPPED_SHARE = 0.02
@@ -272,7 +273,7 @@ class Listening:
         """Say at once what keeps the user from being heard; each thing is said once."""
         condition = self._microphone.condition
         if condition.zeros_s >= DEAD_S and not self.has_speech:
-            self._remark(DEAD_MICROPHONE)
+            self._remark(dead(condition))
         elif condition.clipped_share >= CLIPPED_SHARE and self.has_speech:
             self._remark(CLIPPED)
 
@@ -305,6 +306,7 @@ class Listening:
         # The pre-roll may reach back beyond the beginning: the microphone was open before anybody listened.
         pre_roll = LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s)
         self._kept_from = max(self._microphone.tape.first, start - pre_roll)
+        self._remarks.clear()  # they were about why nobody was heard
         self._trail.event(EventType.SPEECH_START, {"at_s": round(started.speech_s, 3)})
         self._tell(IS_HEARD)
         if self._archive.keeps_audio:
@@ -469,6 +471,11 @@ class Listening:
         except StorageError as exc:
             self._remarks.append(exc.message)
             return None
+
+
+def dead(condition: CaptureCondition) -> str:
+    """What is told of a microphone that gives nothing but zeros."""
+    return DEAD_FILE if condition.is_file else DEAD_MICROPHONE
 
 
 def _as_problem(exc: Exception) -> VoiceError:

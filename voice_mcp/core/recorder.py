@@ -13,7 +13,7 @@ from voice_mcp.types import LISTENING_FORMAT
 
 RESERVATION_S = 1.0
 """How long the end waits for the file, which was asked for at the beginning."""
-LAST_RESORT_S = 10.0
+LAST_RESORT_S = 5.0
 """The same where the recording is all there is of what was said, and how long it may take to be written."""
 
 
