@@ -47,7 +47,7 @@ DEAD_S = 1.0
 DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
 DEAD_FILE = "The file that is listened to gives nothing but zeros: it is over, or nobody speaks in it."
 KEY_LATE_S = 0.5
-"""So much later than it was said the last word is waited for when a key ends the turn: Bluetooth is as slow as that."""
+"""How long the last word is waited for, at most, when a key ends the turn: over Bluetooth it comes late."""
 CLIPPED_SHARE = 0.02
 """Of the samples of a second: more than this at full scale is heard as distortion."""
 CLIPPED = "The microphone is overdriven: lower its level, or move away from it."
@@ -142,7 +142,7 @@ class Listening:
         microphone: From where.
         archive: Where records go.
         trail: Told what happens.
-        start: The number of the frame on the tape from which on it is judged; what lies before now has been waited for.
+        start: The number of the frame on the tape from which on it is judged; it may lie in the past.
         wishes: How.
         tell: Told what is understood so far.
     """
@@ -168,7 +168,7 @@ class Listening:
         rules = wishes.rules
         if wishes.by_hand:
             rules = replace(rules, least_s=NEVER_S, no_speech_s=NEVER_S)
-        else:  # nobody is to have spoken by a moment that is past, or nearly so
+        else:  # the time that a user is granted to begin counts from now, wherever on the tape the turn began
             past_s = LISTENING_FORMAT.seconds(max(0, tape.end - self._start))
             rules = replace(rules, no_speech_s=rules.no_speech_s + past_s)
         self._wishes = replace(wishes, rules=rules)
@@ -211,7 +211,7 @@ class Listening:
             asyncio.get_running_loop().call_later(KEY_LATE_S, self._finished.set)
 
     def stop(self) -> None:
-        """Nobody wants the words any more, those neither that are being looked for. Returns at once.
+        """Nobody wants the words any more, nor waits for those that are being looked for. Returns at once.
 
         ``ended`` waits until nothing but the record is left.
         """
