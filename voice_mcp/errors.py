@@ -29,7 +29,7 @@
     ├── ListeningUnavailable     nobody can be heard, and nobody can type
     │   └── MicrophoneUnavailable   no microphone could be opened, or it is gone
     │       └── MicrophoneBusy   somebody else holds it
-    ├── TranscriptionFailed      the user spoke, and nobody could tell what; the recording is kept
+    ├── TranscriptionFailed      the user spoke, and nobody could tell what
     ├── DuckingUnavailable       other programs' volume cannot be lowered
     ├── DownloadFailed           a file of weights could not be fetched, or is not the right one
     ├── OutOfMemory              this process gets no more memory
@@ -334,20 +334,22 @@ class MicrophoneBusy(MicrophoneUnavailable):
 
 
 class TranscriptionFailed(VoiceError):
-    """The user spoke, and nobody could turn it into words. The recording is kept.
+    """The user spoke, and nobody could turn it into words.
 
     Args:
         cause: Why.
-        conversation_id: Where it is kept.
+        conversation_id: Where the recording is kept.
         said: What they said before, and was understood; it is in the message too.
+        is_kept: Whether the recording is: it is whenever that can be done.
     """
 
     code = "transcription_failed"
     hint = "The recording is kept: `voice-mcp conversations retry ID` tries again; or ask the user to repeat it."
     retryable = True
 
-    def __init__(self, cause: VoiceError, conversation_id: str, said: str = "") -> None:
-        hint = type(self).hint.replace("ID", conversation_id)
+    def __init__(self, cause: VoiceError, conversation_id: str, *, said: str = "", is_kept: bool = True) -> None:
+        kept = type(self).hint.replace("ID", conversation_id)
+        hint = kept if is_kept else "The recording could not be kept either: ask the user to repeat it."
         begin = f"The user said “{said}”, and went on," if said else "The user answered,"
         super().__init__(f"{begin} but it could not be turned into words: {cause.message}", hint=hint)
         self.said = said

@@ -224,6 +224,8 @@ class CaptureCondition:
     """For how many seconds now there have been nothing but zeros: it is muted, or may not be used."""
     clipped_share: float = 0.0
     """The share of the last second's samples that are at full scale."""
+    is_file: bool = False
+    """Whether it is a file, which gives zeros once it is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.capture.ears import NULL, WAIT_S, Heard, linked
+from tests.capture.ears import NULL, WAIT_S, Heard, duration_s, end_s, linked
 from tests.capture.sound import at_listening_rate, find, interleaved, mean, murmur
 from tests.support.stdio import gone
 from tests.support.waiting import eventually_async
 from voice_mcp.capture.link import CaptureConfig
+from voice_mcp.capture.timeline import LONGEST_HOLE_S
 from voice_mcp.errors import MicrophoneBusy, MicrophoneUnavailable
 from voice_mcp.pipe.devices import DeviceList
 from voice_mcp.types import LISTENING_FORMAT
@@ -311,6 +312,43 @@ async def test_a_microphone_that_is_held_is_waited_for_as_long_as_is_set(tmp_pat
             async with asyncio.timeout(WAIT_S):
                 await link.open()
     assert (len(tries.read_text()) > 1) is (device_wait_s > 0)
+
+
+LONG_GONE = """
+    import json, sys
+    from voice_mcp.pipe.wire import Command, Unpacker
+
+    def tell(payload=b"", **report):
+        sys.stdout.buffer.write(json.dumps({**report, "bytes": len(payload)}).encode() + b"\\n" + payload)
+        sys.stdout.buffer.flush()
+
+    unpacker, tries = Unpacker(), sys.argv[1]
+    while data := sys.stdin.buffer.read1():
+        for command, payload in unpacker.feed(data):
+            if command is Command.CAPTURE:
+                with open(tries, "a+") as log:
+                    log.write("x")
+                    log.seek(0)
+                    hours = len(log.read()) - 1
+                number = json.loads(payload)["n"]
+                tell(event="opened", n=number, backend="null", rate_hz=16_000, channels=1, latency_s=0.0)
+                tell(bytes(3200), event="heard", n=number, at_s=3600.0 * hours)
+                if not hours:
+                    sys.exit()
+"""
+
+
+async def test_hours_without_a_microphone_are_a_minute_of_silence_before_it_is_back(tmp_path: Path) -> None:
+    async with linked(NULL, (*scripted(LONG_GONE), str(tmp_path / "tries"))) as link:
+        async with asyncio.timeout(WAIT_S):
+            capture = await link.open()
+        heard = Heard(capture)
+        await heard.until(lambda: len(heard.sounds) == 3)
+        before, silence, after = heard.sounds
+        assert (before.lost, after.lost) == ("", "")
+        assert "ended unexpectedly" in silence.lost
+        assert duration_s(silence) == LONGEST_HOLE_S
+        assert end_s(silence) == after.at_s == 3600.0
 
 
 @unix_only

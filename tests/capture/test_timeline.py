@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from voice_mcp.capture.timeline import FAR_S, SURE_S, Timeline
+from voice_mcp.capture.timeline import FAR_S, LONGEST_HOLE_S, SURE_S, Timeline
 
 RATE_HZ = 48_000
 BLOCK = 480
@@ -86,6 +86,17 @@ def test_a_loss_that_is_told_is_a_hole_at_once_however_small() -> None:
         timeline.take(BLOCK, index * BLOCK_S)
     assert timeline.take(BLOCK, 100 * BLOCK_S + 0.02, after_loss=True) == 960
     assert timeline.end_s == pytest.approx(101 * BLOCK_S + 0.02)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_hours_in_which_a_process_was_stopped_are_no_hours_of_silence(is_told: bool) -> None:
+    stopped_s, missing = 7_200.0, 0
+    timeline = Timeline(RATE_HZ)
+    for index in range(300):
+        late_s = stopped_s if index >= 100 else 0.0
+        missing += timeline.take(BLOCK, index * BLOCK_S + late_s, after_loss=is_told and index == 100)
+    assert missing == LONGEST_HOLE_S * RATE_HZ
+    assert timeline.end_s == pytest.approx(300 * BLOCK_S + stopped_s, abs=0.001)
 
 
 def test_a_loss_that_is_told_and_took_no_time_fills_nothing() -> None:

@@ -19,7 +19,7 @@ from tests.cli.command import LONG, LONGEST_S, Running, voice_mcp
 from tests.cli.terminal import Terminal
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import exchanges, logged_events
-from tests.support.spoken import heard_share, said
+from tests.support.spoken import heard_share, said, silence
 from tests.support.waiting import eventually
 from voice_mcp.tools.results import ConverseResult
 from voice_mcp.types import LISTENING_FORMAT
@@ -48,9 +48,12 @@ class Room:
         self.somebody_says(said())
 
     def somebody_says(self, pcm: bytes) -> None:
+        self.sounds(noise(1.0) + pcm + noise(60.0))
+
+    def sounds(self, pcm: bytes) -> None:
         with wave.open(self.settings["VOICEMODE_INPUT_DEVICE"], "wb") as file:
             file.setparams((1, 2, LISTENING_FORMAT.rate_hz, 0, "NONE", ""))
-            file.writeframes(noise(1.0) + pcm + noise(60.0))
+            file.writeframes(pcm)
 
     def understood(self, pcm: bytes) -> bool:
         """Whether the server has got all of it in one piece."""
@@ -159,6 +162,31 @@ def test_a_terminal_shows_what_is_said_that_it_hears_and_what_it_understood(room
         assert places == sorted(places)
         assert "━" in shown
         assert terminal.is_as_before
+
+
+@posix
+def test_a_microphone_that_gives_zeros_around_what_is_said_is_not_called_muted(room: Room) -> None:
+    room.sounds(silence(0.3) + said() + silence(60.0))
+    with room.terminal("--min-seconds", "5") as terminal:
+        assert terminal.exit_code() == 0
+        assert "You are heard" in terminal.drawn
+        assert "nothing but zeros" not in terminal.drawn
+
+
+@posix
+def test_a_file_that_is_over_is_not_called_a_muted_microphone(room: Room) -> None:
+    room.sounds(silence(0.1))
+    with room.terminal("--max-seconds", "3") as terminal:
+        assert terminal.exit_code() == 3
+        assert "it is over" in terminal.drawn
+        assert "muted" not in terminal.drawn
+
+
+def test_what_was_heard_after_zeros_is_told_without_a_word_of_them(room: Room) -> None:
+    room.sounds(silence(2.0) + said() + noise(60.0))
+    result = json.loads(room.run("--json").stdout)
+    assert result["response"] == WORDS
+    assert "note" not in result
 
 
 @posix

@@ -77,3 +77,32 @@ def test_what_is_only_filled_in_is_told_from_what_was_heard() -> None:
     assert list(tape.heard(140, 200)) == [ramp(150, 50)]
     assert list(tape.heard(200, 250)) == [ramp(200, 50)]
     assert tape.lost_s == 50 / 16_000
+
+
+def test_a_frame_that_so_much_was_heard_after_is_found_on_either_side_of_a_gap() -> None:
+    tape = recorded([100])
+    tape.add(CapturedSound(bytes(100), OPENED_S + 100 / 16_000, lost="unplugged"))
+    tape.add(CapturedSound(ramp(150, 100), OPENED_S + 150 / 16_000))
+
+    assert tape.after_heard(0, 60) == 60
+    assert tape.after_heard(0, 100) == 100, "what ends with the gap ends before it"
+    assert tape.after_heard(0, 101) == 151
+    assert tape.after_heard(120, 10) == 160, "of a gap that is over already only the rest counts"
+    assert tape.after_heard(150, 10) == 160
+
+
+def test_moments_are_those_of_what_was_heard_last() -> None:
+    tape = recorded([1_600])
+    # The first block was told late by 0.4 s, as a device does that was just opened.
+    tape.add(CapturedSound(ramp(1_600, 1_600), OPENED_S + 0.1 - 0.4))
+
+    assert tape.moment(1_600) == OPENED_S + 0.1 - 0.4
+    assert tape.frame_at(OPENED_S - 0.4) == 0
+    assert tape.frame_at(OPENED_S) == 6_400
+
+
+def test_what_is_forgotten_is_known_by_its_first_frame_that_is_left() -> None:
+    tape = recorded([1_600] * 600)
+
+    assert tape.read(0) == tape.read(tape.first)
+    assert LISTENING_FORMAT.frames(len(tape.read(tape.first))) == tape.end - tape.first

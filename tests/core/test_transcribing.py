@@ -166,6 +166,22 @@ async def test_the_next_recogniser_is_asked_when_one_cannot(
         assert (await desk.hear()).text == "First again."
 
 
+async def test_a_recogniser_that_makes_a_mistake_is_followed_by_the_next(
+    tmp_path: Path, second: SpeechEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unable(frames: bytes) -> AudioClip:
+        raise ZeroDivisionError
+
+    async with desk_for(tmp_path, second) as desk:
+        mistaken = OpenAIRecognizer(Endpoint("http://127.0.0.1:9/v1", part="STT"), stall_s=2.0, pack=unable)
+        desk.transcriber.roster = Roster([mistaken, *desk.recognizers], desk.clock)
+        transcript = await desk.hear()
+    assert transcript.text == "Second."
+    assert "ZeroDivisionError" in transcript.note
+    assert desk.names().count("STT_ERROR") == 1
+    assert "Traceback" in caplog.text
+
+
 async def test_both_get_the_same_recording(tmp_path: Path, first: SpeechEndpoint, second: SpeechEndpoint) -> None:
     first.always_hear(DEAD)
     async with desk_for(tmp_path, first, second) as desk:

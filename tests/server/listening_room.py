@@ -18,6 +18,7 @@ from tests.support.microphone import VirtualMicrophone
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually_async
 from voice_mcp.app import App
+from voice_mcp.core.listening import UNDERSTANDS
 from voice_mcp.events import EventRecorder, EventType
 
 WAIT_S = 40.0
@@ -68,16 +69,25 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
 
 
 class Prompted:
-    """Speaks into the microphone when the call says that it listens."""
+    """Speaks into the microphone when the call says that it listens.
 
-    def __init__(self, *says: Callable[[], object]) -> None:
+    Args:
+        says: What, each time.
+        on_understanding: What is said when the first turn is over and its words are looked for.
+    """
+
+    def __init__(self, *says: Callable[[], object], on_understanding: Callable[[], object] | None = None) -> None:
         self._says = list(says)
+        self._on_understanding = on_understanding
         self.told: list[str] = []
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         self.told.append(message or "")
         if message == "listening" and self._says:
             self._says.pop(0)()
+        if message == UNDERSTANDS and self._on_understanding is not None:
+            say, self._on_understanding = self._on_understanding, None
+            say()
 
 
 async def converse(client: Client, prompted: Prompted | None = None, **arguments: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.hearing_server import LATE, WORDS, Hearing, hears, is_free, nothing_is_held, write_wav
+from tests.server.hearing_server import HEARD, LATE, WORDS, Hearing, hears, is_free, nothing_is_held, write_wav
 from tests.server.hearing_server import hearing as hearing
 from tests.support.house import exchanges
 from tests.support.processes import AUDIO, MICROPHONE, child, children
@@ -141,6 +142,20 @@ async def test_a_killed_microphone_process_costs_what_was_said_meanwhile_and_the
         assert (result["status"], result["response"]) == ("answered", "Change the port to eight thousand")
         assert await child(server.process.pid, MICROPHONE) != microphone
     assert hearing.kinds.count("RECORDING_START") == hearing.kinds.count("RECORDING_END") == 1
+
+
+async def test_a_microphone_that_is_gone_for_good_costs_what_was_not_said_yet(hearing: Hearing) -> None:
+    hearing.endpoint.always_hear(f"{WORDS}. Wait a minute.")
+    async with hearing.server(VOICEMODE_DEVICE_WAIT_S="0") as server:
+        await server.initialize()
+        call = server.begin_conversing("Which port?")
+        await server.told(HEARD)
+        await asyncio.to_thread(hearing.endpoint.wait_for_transcriptions, 1, 20.0)
+        hearing.file.unlink()
+        os.kill(await child(server.process.pid, MICROPHONE), signal.SIGKILL)
+        result = (await server.answer(call))["result"]["structuredContent"]
+    assert (result["status"], result["response"]) == ("answered", f"{WORDS}. Wait a minute.")
+    assert "microphone is gone" in result["note"]
 
 
 async def test_a_killed_audio_process_does_not_disturb_whoever_listens(hearing: Hearing) -> None:

@@ -14,6 +14,7 @@ from mcp import Client
 from tests.server.hearing_server import write_wav
 from tests.server.listening_room import WAIT_S, Prompted, Room, converse, said_when, saying, until
 from tests.server.listening_room import room as room
+from tests.support.behaviour import Behaviour
 from tests.support.corpus import Disturbance
 from tests.support.house import exchanges
 from tests.support.spoken import heard_share, phrases, said, silence
@@ -200,3 +201,22 @@ async def test_whoever_speaks_in_a_pause_made_by_a_key_does_not_end_it(room: Roo
 
     assert room.seen(EventType.BARGE_IN) == 0
     assert (result["status"], result["spoken"]["status"]) == ("answered", "completed")
+
+
+async def test_words_said_while_a_voice_without_words_is_looked_into_interrupt_as_well(room: Room) -> None:
+    hum, speech = phrases(number=5)[0], phrases(number=0)[1]
+
+    def go_on() -> None:
+        room.endpoint.always_hear("Change the port to eight thousand")
+        room.microphone.say(speech)
+
+    room.endpoint.always_hear(Behaviour.hearing("", after_s=4.0))
+    told = Prompted(on_understanding=go_on)
+    async with Client(create_server(room.house(barge_in="headphones", stream_stall_timeout=10.0))) as client:
+        humming = asyncio.ensure_future(said_when(room, hum, *WHILE_IT_SPEAKS))
+        result = await converse(client, told, message=LONG)
+        await humming
+
+    assert (result["status"], result["response"]) == ("interrupted", "Change the port to eight thousand")
+    assert heard_share(speech, room.heard[-1]) > 0.9
+    assert [event.data.get("resumed") for event in room.events.of(EventType.BARGE_IN)] == [None]

@@ -13,6 +13,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 
 from tests.server.listening_room import WAIT_S, Prompted, Room, converse, said_when, saying, until
 from tests.server.listening_room import room as room
+from tests.stt.recognising import as_wav
 from tests.support.behaviour import Behaviour
 from tests.support.house import exchanges
 from tests.support.ports import refusing_port
@@ -20,8 +21,11 @@ from tests.support.spoken import heard_share, phrases, recorded, said, silence
 from tests.support.waiting import eventually_async
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
+from voice_mcp.core.listening import UNDERSTANDS
 from voice_mcp.events import EventType
+from voice_mcp.openai_client import Endpoint
 from voice_mcp.server import create_server
+from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.types import RecognitionHints, Transcript
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
@@ -380,3 +384,72 @@ async def test_the_shortest_wait_holds_where_nobody_speaks(room: Room) -> None:
 
     assert result["status"] == "no_speech"
     assert result["listen_s"] >= 2.5
+
+
+async def test_what_is_said_while_a_turn_is_being_understood_belongs_to_the_next(room: Room) -> None:
+    speech = phrases(number=0)[1]
+
+    def go_on() -> None:
+        room.endpoint.always_hear("Change the port to eight thousand")
+        room.microphone.say(speech)
+
+    room.endpoint.always_hear(Behaviour.hearing("Wait a minute.", after_s=4.0))
+    told = Prompted(saying(room, said(number=3)), on_understanding=go_on)
+    async with Client(create_server(room.house(wait_s=4, stream_stall_timeout=10.0))) as client:
+        result = await converse(client, told, message="Which port?")
+
+    assert "Change the port to eight thousand" in result["response"]
+    assert heard_share(speech, room.heard[-1]) > 0.9
+
+
+async def test_an_answer_is_kept_however_long_it_takes_until_somebody_listens(room: Room) -> None:
+    class Slow(OpenAIRecognizer):
+        async def check(self) -> None:
+            await somebody_listens.wait()
+
+    async def type_it(context: Any, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="decline")  # where there are forms, a message is said before that is known
+
+    somebody_listens, speech = asyncio.Event(), phrases()[0]
+    house = room.house()
+    recognizer = Slow(Endpoint(room.endpoint.base_url, part="STT"), stall_s=WAIT_S, pack=as_wav)
+    house.transcriber.roster = Roster([recognizer], house.clock)
+    async with Client(create_server(house), elicitation_callback=type_it) as client:
+        answering = asyncio.ensure_future(converse(client, message="Which port?"))
+        await until(room, EventType.TTS_PLAYBACK_END)
+        room.microphone.say(silence(0.2) + speech + silence(4.0))
+        await asyncio.to_thread(room.microphone.wait_until_said, WAIT_S)
+        somebody_listens.set()
+        result = await answering
+
+    assert result["response"] == "Change the port to eight thousand"
+    assert heard_share(speech, room.heard[-1]) > 0.9
+
+
+async def test_a_call_that_is_cancelled_while_its_words_are_looked_for_hands_the_floor_on(room: Room) -> None:
+    room.endpoint.always_hear(Behaviour(never_answer=True))
+    told = Prompted(saying(room, said(number=3)))
+    async with Client(create_server(room.house(save_audio=True, stream_stall_timeout=60.0))) as client:
+        call = asyncio.ensure_future(converse(client, told, message="Well?"))
+        await eventually_async(lambda: UNDERSTANDS in told.told, WAIT_S, "a turn that is over")
+        call.cancel()
+        with anyio.fail_after(10):
+            spoken = await client.call_tool("speak", {"message": "Next."})
+
+    assert not spoken.is_error
+    (heard,) = [line for line in exchanges(room.folder) if line["type"] == "stt"]
+    assert heard["metadata"]["status"] == "interrupted"
+
+
+async def test_a_recording_that_could_not_be_kept_is_not_promised(room: Room) -> None:
+    room.endpoint.always_hear(Behaviour.refusing(500, "out of memory"))
+    (room.folder / "audio").write_text("where the recordings should be")
+    async with Client(create_server(room.house())) as client:
+        with anyio.fail_after(WAIT_S):
+            result = await client.call_tool(
+                "converse", {"message": "Which port?"}, progress_callback=Prompted(saying(room, said()))
+            )
+
+    assert result.is_error
+    assert "could not be kept" in str(result.content)
+    assert "retry" not in str(result.content)

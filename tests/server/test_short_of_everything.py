@@ -17,6 +17,7 @@ import pytest
 from tests.server.hearing_server import WORDS, Hearing, nothing_is_held
 from tests.server.hearing_server import hearing as hearing
 from tests.stress.load import expected, recorded, recordings
+from tests.support.behaviour import Behaviour
 from tests.support.house import exchanges
 from tests.support.processes import children
 from tests.support.stdio import StdioServer, gone
@@ -160,6 +161,20 @@ async def test_a_full_disk_costs_the_records_and_neither_voice_nor_ear_nor_floor
                 json.loads(line)
         doors = [path.name for path in (server.disk / "run").iterdir() if path.suffix == ".sock"]
         assert doors == [f"{server.process.pid}.sock"]
+        server.close_input()
+        assert await server.exit_code() == 0
+
+
+@pytest.mark.usefixtures("mounts")
+async def test_a_full_disk_is_told_when_nobody_understood(hearing: Hearing) -> None:
+    hearing.endpoint.always_hear(Behaviour.refusing(500, "out of memory"))
+    async with on_a_small_disk(hearing) as server:
+        await server.initialize()
+        await server.answer(server.begin_speaking("Hi."))
+        server.fill()
+        failed = (await server.answer(server.begin_conversing("Which port?")))["result"]["structuredContent"]
+        assert failed["error"] == "transcription_failed"
+        assert "could not be kept" in failed["hint"]
         server.close_input()
         assert await server.exit_code() == 0
 

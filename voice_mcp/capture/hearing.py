@@ -19,12 +19,14 @@ import time
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from voice_mcp.capture.attempt import Attempt
 from voice_mcp.capture.config import CaptureConfig
 from voice_mcp.capture.gauge import Gauge
 from voice_mcp.capture.stretch import MakeConverter, Stretch
+from voice_mcp.capture.timeline import LONGEST_HOLE_S
 from voice_mcp.errors import AudioProcessLost, CodecError, MicrophoneBusy, MicrophoneUnavailable
 from voice_mcp.pipe.child import AudioChild
 from voice_mcp.pipe.watch import Watch
@@ -82,7 +84,7 @@ class Hearing:
 
     @property
     def condition(self) -> CaptureCondition:
-        return self._gauge.condition
+        return replace(self._gauge.condition, is_file=self.backend == "file")
 
     @property
     def is_over(self) -> bool:
@@ -249,9 +251,10 @@ class Hearing:
         for sound in sounds:
             if self._lost is not None:
                 (end_s, why), self._lost = self._lost, None
-                missing = LISTENING_FORMAT.frames_in(sound.at_s - end_s)
+                missing = LISTENING_FORMAT.frames_in(min(sound.at_s - end_s, LONGEST_HOLE_S))
                 if missing > 0:
-                    self._sounds.append(CapturedSound(bytes(missing * LISTENING_FORMAT.frame_bytes), end_s, why))
+                    began_s = sound.at_s - LISTENING_FORMAT.seconds(missing)
+                    self._sounds.append(CapturedSound(bytes(missing * LISTENING_FORMAT.frame_bytes), began_s, why))
             self._sounds.append(sound)
             self._news.set()
 

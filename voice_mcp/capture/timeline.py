@@ -18,6 +18,8 @@ SURE_S = 1.0
 """A line that is far behind for this long has a hole in it: what was only held up makes up for it sooner."""
 TOLD_HOLE_S = 0.005
 """The same for a loss that was told."""
+LONGEST_HOLE_S = 60.0
+"""No hole is made longer: after hours in which a process was stopped nobody is served by hours of silence."""
 
 
 class Timeline:
@@ -43,7 +45,8 @@ class Timeline:
             after_loss: Whether some before them were lost.
 
         Returns:
-            How many frames are missing before them. They count as taken.
+            How many frames are missing before them, up to ``LONGEST_HOLE_S``. They count as taken, and end with the
+            first of these; what was before them has then another moment than it had.
         """
         missing = 0
         told_s = heard_at_s - self._frames / self._rate_hz
@@ -81,7 +84,11 @@ class Timeline:
         return self._skip(min(late for _, late in self._late))
 
     def _skip(self, late_s: float) -> int:
+        """There is a hole: the frames go on after it. What it has beyond the longest moves the line itself."""
+        assert self._origin_s is not None
         self._late.clear()
-        missing = round(late_s * self._rate_hz)
+        hole_s = min(late_s, LONGEST_HOLE_S)
+        self._origin_s += late_s - hole_s
+        missing = round(hole_s * self._rate_hz)
         self._frames += missing
         return missing

@@ -17,7 +17,7 @@ from rich.text import Text
 from voice_mcp.cli.captions import MOST_LINES, REFRESHES_PER_SECOND, Captions
 from voice_mcp.cli.output import visible
 from voice_mcp.core.conversing import AWAITS_KEY, LISTENS, Conversing
-from voice_mcp.core.listening import DEAD_MICROPHONE, DEAD_S, IS_HEARD, UNDERSTANDS
+from voice_mcp.core.listening import DEAD_FILE, DEAD_MICROPHONE, DEAD_S, IS_HEARD, UNDERSTANDS, dead
 from voice_mcp.types import CaptureCondition
 
 METER_CELLS = 24
@@ -57,14 +57,18 @@ class TurnView:
         self._conversing: Conversing | None = None
         self._stage = ""
         self._words = ""
+        self._was_heard = False
         self._condition: CaptureCondition | None = None
 
     def update(self, position_s: float, total_s: float | None, text: str) -> None:
         """A ``ProgressListener``: a caption, the name of what goes on, or what was understood so far."""
         if self._speaks:
             self._captions.update(position_s, total_s, text)
+        elif text in (DEAD_FILE, DEAD_MICROPHONE):
+            return  # shown for as long as it lasts, and not until something else is told
         elif text in HEADLINES:
             self._stage = text
+            self._was_heard |= text == IS_HEARD
             self._words = self._words if text in (IS_HEARD, UNDERSTANDS) else ""
         elif self._stage in (IS_HEARD, UNDERSTANDS):
             self._words = text
@@ -109,8 +113,8 @@ class TurnView:
             yield from self._captions.__rich_console__(console, options)
         else:
             yield _headline(stage, condition)
-            if condition is not None and condition.zeros_s >= DEAD_S:
-                yield Text(DEAD_MICROPHONE, style="red")
+            if condition is not None and condition.zeros_s >= DEAD_S and not self._was_heard:
+                yield Text(dead(condition), style="red")
             if words := visible(self._words).strip():
                 lines = Text(words, style="italic").wrap(console, options.max_width - 2)
                 yield Text("\n", style="italic").join(lines[-MOST_LINES:])

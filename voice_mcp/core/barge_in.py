@@ -63,6 +63,11 @@ class BargeIn:
         """Whether somebody interrupts the agent, as far as is known."""
         return self._interruption is not None and self._interruption.is_interrupted
 
+    @property
+    def speech_end_s(self) -> float:
+        """When whoever interrupts was last heard, on the clock; meaningless where nobody does."""
+        return self._interruption.speech_end_s if self._interruption is not None else 0.0
+
     def agent_speaks(self) -> None:
         """The agent begins to speak, or goes on after a false alarm: from now on it can be interrupted."""
         self._interruption = Interruption(self._window_s, self._rules)

@@ -31,8 +31,9 @@ from voice_mcp.core.listening import Heard, Listening, Wishes
 from voice_mcp.core.open_microphone import OpenMicrophone
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.speaking import Speech, Spoken
+from voice_mcp.core.tape import Tape
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import TranscriptionFailed, VoiceError
+from voice_mcp.errors import MicrophoneUnavailable, TranscriptionFailed, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener
 from voice_mcp.types import CaptureCondition, CapturedSound, SpeechStatus
@@ -247,7 +248,7 @@ class Conversing:
                             return self._answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
                         then = await self._weigh(interruption) if interruption is not None else _Then.TURN
                     else:
-                        then = await self._listen(goes_on=interruption is not None)
+                        then = await self._listen(interruption.over_at if interruption is not None else None)
         return await self._end(was_interrupted=interruption is not None)
 
     async def _end(self, *, was_interrupted: bool) -> Outcome:
@@ -260,18 +261,19 @@ class Conversing:
         was_interrupted = was_interrupted or (self._cut_short and bool(answer.said))
         return answer.outcome(AnswerStatus.INTERRUPTED if was_interrupted else answer.status, self.spoken)
 
-    async def _listen(self, *, goes_on: bool) -> _Then:
+    async def _listen(self, begun_at: int | None) -> _Then:
         """Listen until there is an answer, or there will be none, or the message is to be said again.
 
         Args:
-            goes_on: Whether the user has begun already, while the message was said.
+            begun_at: The frame from which on, where the user has begun already, while the message was said.
         """
         since_s, self._since_s = self._since_s or self._now_s, None
         microphone = await self._open()
         try:
-            start = microphone.tape.end if goes_on else microphone.tape.frame_at(since_s + LATE_S)
-            microphone.tape.mark(start)
-            if not goes_on:
+            tape, since = microphone.tape, microphone.tape.frame_at(since_s + LATE_S)
+            start = since if begun_at is None else min(begun_at, tape.end)  # it may be another tape by now
+            tape.mark(start)
+            if begun_at is None:
                 await self._dialogue.signals.play(Chime.LISTENING)
             then = await self._take_turns(microphone, start)
             if (gone_s := microphone.tape.lost_s) > 0:
@@ -286,10 +288,11 @@ class Conversing:
             begin = await self._await_key(microphone) if self._wishes.by_hand else start
             if begin is None:
                 break
-            then = await self._weigh(await self._take_turn(microphone, begin, self._wishes_now))
+            heard = await self._take_turn(microphone, begin, self._wishes_now)
+            then = await self._weigh(heard)
             if then is not _Then.TURN:
                 return then
-            start = microphone.tape.end
+            start = heard.over_at
         return _Then.NOTHING
 
     async def _weigh(self, heard: Heard) -> _Then:
@@ -304,7 +307,8 @@ class Conversing:
             return _Then.NOTHING
         if heard.problem is not None:
             await self._dialogue.signals.play(Chime.FAILED)
-            raise TranscriptionFailed(heard.problem, self.conversation_id, said=" ".join(answer.said))
+            said, is_kept = " ".join(answer.said), heard.audio_path is not None
+            raise TranscriptionFailed(heard.problem, self.conversation_id, said=said, is_kept=is_kept)
         assert heard.cue is not None
         if heard.cue.kind is CueKind.REPEAT and self._message is not None:
             return _Then.MESSAGE
@@ -342,7 +346,8 @@ class Conversing:
 
     async def _await_key(self, microphone: OpenMicrophone) -> int | None:
         """The frame at which the user begins a turn by hand; None when nobody does in the longest a turn may take."""
-        microphone.tape.unmark()
+        if not self._key.is_set():
+            microphone.tape.unmark()
         self._awaits_key, self._listens_since = True, self._dialogue.archive.clock.utc()
         self.relay.tell(AWAITS_KEY)
         try:
@@ -368,6 +373,10 @@ class Conversing:
         )
         try:
             heard = await listening.result()
+        except MicrophoneUnavailable as exc:
+            if not self._answer.said:
+                raise
+            heard = Heard(remarks=(exc.message,))  # an answer is there, and nothing comes to it any more
         except asyncio.CancelledError:
             listening.stop()
             await listening.ended()
@@ -462,34 +471,52 @@ class Conversing:
             return None
         speech.hold()
         self._trail.event(EventType.BARGE_IN, {"confirmed_s": round(interrupted.at_s - interrupted.speech_s, 3)})
-        rules = replace(self._wishes.rules, no_speech_s=SPEECH_COMES_S)
-        start = microphone.tape.frame_at(interrupted.speech_s)
-        heard = await self._heard_out(microphone, start, replace(self._wishes, rules=rules))
+        tape = microphone.tape
+        start = tape.frame_at(interrupted.speech_s)
+        tape.mark(start)
+        heard = await self._heard_out(microphone, start, SPEECH_COMES_S)
+        while heard is not None and self._goes_on(heard, tape):
+            heard = await self._heard_out(microphone, heard.over_at, 0.0)
         if heard is not None and heard.has_words:
             self._barge_in.words_came()
             speech.stop(keeps_floor=True)
             return heard
+        tape.unmark()
         self._barge_in.no_words_came()
         self._barge_in.agent_speaks()
         self._trail.event(EventType.BARGE_IN, {"resumed": True})
         speech.go_on()
         return None
 
-    async def _heard_out(self, microphone: OpenMicrophone, start: int, wishes: Wishes) -> Heard | None:
-        """A turn that ends, too, when it turns out to have been a false alarm; None if nobody listened before that."""
-        turn = asyncio.ensure_future(self._take_turn(microphone, start, wishes))
+    def _goes_on(self, heard: Heard, tape: Tape) -> bool:
+        """Whether somebody spoke on while it was found out that there were no words."""
+        assert self._barge_in is not None
+        spoke_on = self._barge_in.speech_end_s > tape.moment(heard.over_at)
+        return spoke_on and not heard.has_words and not self._stopping
+
+    async def _heard_out(self, microphone: OpenMicrophone, start: int, comes_s: float) -> Heard | None:
+        """A turn of somebody who interrupts; None where it turns out meanwhile to have been a false alarm.
+
+        Args:
+            microphone: From where.
+            start: The frame from which on.
+            comes_s: How long a voice is waited for.
+        """
+        rules = replace(self._wishes.rules, no_speech_s=comes_s)
+        turn = asyncio.ensure_future(self._take_turn(microphone, start, replace(self._wishes, rules=rules)))
+        was_false = False
         try:
-            while (decision := await _unless(turn, self._decisions.get())) is not None:
-                if isinstance(decision, FalseAlarm):
-                    if self._listening is not None:
-                        self._listening.stop()
-                    else:
-                        turn.cancel()  # what listening takes is still being made
-                    break
+            while not was_false and (decision := await _unless(turn, self._decisions.get())) is not None:
+                was_false = isinstance(decision, FalseAlarm)
+            if was_false and self._listening is not None:
+                self._listening.stop()
+            elif was_false:
+                turn.cancel()  # what listening takes is still being made
             await asyncio.wait([turn])
         finally:
             turn.cancel()
-        return None if turn.cancelled() else turn.result()
+        heard = None if turn.cancelled() else turn.result()
+        return None if was_false and not (heard is not None and heard.has_words) else heard
 
     # --- the microphone ----------------------------------------------------------------------------------------
 

@@ -48,6 +48,15 @@ class Following:
             await self._task
 
     async def _follow(self) -> Transcript | None:
+        try:
+            return await self._recognize()
+        except EngineError as exc:
+            logger.warning("%s", exc.advice)
+        except Exception:  # whatever it is, the recording can still be transcribed
+            logger.exception("%s failed unexpectedly", self._recognizer.name)
+        return None
+
+    async def _recognize(self) -> Transcript:
         recognition: Recognition | None = None
         try:
             recognition = await self._recognizer.open(self._hints)
@@ -56,9 +65,6 @@ class Following:
                     self.text = text
                     self._tell(text)
             return await recognition.finish()
-        except EngineError as exc:
-            logger.warning("%s", exc.advice)
-            return None
         finally:
             if recognition is not None:
                 await asyncio.shield(recognition.aclose())

@@ -93,6 +93,11 @@ class Interruption:
         """Whether somebody is speaking, as far as is known."""
         return self._state is not _State.WATCHING
 
+    @property
+    def speech_end_s(self) -> float:
+        """When the speech that interrupts was last heard; meaningless where nobody interrupts."""
+        return self._speech_end_s
+
     def add(self, at_s: float, probability: float, *, is_echo: bool = False) -> Decision | None:
         """Take the next window; return what it decides, which is mostly nothing.
 

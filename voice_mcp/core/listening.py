@@ -9,7 +9,6 @@ What takes time is begun at every pause, for the pause may be the end; whoever g
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,10 +32,10 @@ from voice_mcp.core.pauses import Pauses
 from voice_mcp.core.recorder import Recorder
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive, Trail
-from voice_mcp.errors import StorageError, VoiceError
+from voice_mcp.errors import EngineError, StorageError, VoiceError
 from voice_mcp.events import EventType
 from voice_mcp.protocols import TurnModel, VoiceDetector
-from voice_mcp.types import LISTENING_FORMAT, SpeechSpan, Transcript
+from voice_mcp.types import LISTENING_FORMAT, CaptureCondition, SpeechSpan, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +45,9 @@ NEVER_S = 86_400.0
 DEAD_S = 1.0
 """A microphone that gave nothing but zeros for so long is muted, or may not be used."""
 DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
+DEAD_FILE = "The file that is listened to gives nothing but zeros: it is over, or nobody speaks in it."
+KEY_LATE_S = 0.5
+"""How long the last word is waited for, at most, when a key ends the turn: over Bluetooth it comes late."""
 CLIPPED_SHARE = 0.02
 """Of the samples of a second: more than this at full scale is heard as distortion."""
 CLIPPED = "The microphone is overdriven: lower its level, or move away from it."
@@ -97,6 +99,8 @@ class Heard:
     """Seconds of it that are worth keeping: from the pre-roll on."""
     end_of_turn_ms: float | None = None
     """Milliseconds from the last word to that decision."""
+    over_at: int = 0
+    """The number of the frame on the tape up to which this turn was judged: another one begins there."""
     audio_path: Path | None = None
     problem: VoiceError | None = None
     """Why nobody could understand."""
@@ -131,12 +135,14 @@ class _Stretch:
 class Listening:
     """One turn while it is taken. Runs in a task of its own; end it with ``result`` or ``stop``.
 
+    What comes on the tape after it is kept for another turn, until somebody unmarks the tape.
+
     Args:
         ears: With what.
         microphone: From where.
         archive: Where records go.
         trail: Told what happens.
-        start: The number of the frame on the tape from which on it is judged.
+        start: The number of the frame on the tape from which on it is judged; it may lie in the past.
         wishes: How.
         tell: Told what is understood so far.
     """
@@ -156,16 +162,18 @@ class Listening:
         self._microphone = microphone
         self._archive = archive
         self._trail = trail
-        self._start = start
+        tape = microphone.tape
+        self._start = self._cursor = max(start, tape.first)
         self._tell = tell
         rules = wishes.rules
         if wishes.by_hand:
             rules = replace(rules, least_s=NEVER_S, no_speech_s=NEVER_S)
+        else:  # the time that a user is granted to begin counts from now, wherever on the tape the turn began
+            past_s = LISTENING_FORMAT.seconds(max(0, tape.end - self._start))
+            rules = replace(rules, no_speech_s=rules.no_speech_s + past_s)
         self._wishes = replace(wishes, rules=rules)
         window_s = LISTENING_FORMAT.seconds(ears.detector.window_frames)
         self._endpointer = Endpointer(window_s, ears.pauses, rules)
-        self._cursor = start
-        self._skipped = 0
         self._kept_from: int | None = None
         self._speech: list[_Stretch] = []
         self._recorder: Recorder | None = None
@@ -174,8 +182,9 @@ class Listening:
         self._judge: asyncio.Task[None] | None = None
         self._remarks: list[str] = []
         self._finished = asyncio.Event()
+        self._through_s: float | None = None  # when the user said so by a key
         self._stopped = False
-        microphone.tape.mark(start)
+        tape.mark(self._start)
         ears.detector.reset()
         self._task = asyncio.create_task(self._listen(), name=f"listening {trail.utterance_id}")
 
@@ -193,13 +202,23 @@ class Listening:
         return await asyncio.shield(self._task)
 
     def finish(self) -> None:
-        """The user is through, and says so. Returns at once."""
-        self._finished.set()
+        """The user is through, and says so: what was said up to now counts, also where it has not come yet.
+
+        Returns at once.
+        """
+        if self._through_s is None:
+            self._through_s = self._archive.clock.now()
+            asyncio.get_running_loop().call_later(KEY_LATE_S, self._finished.set)
 
     def stop(self) -> None:
-        """Nobody wants the words any more. Returns at once; ``ended`` waits until nothing but the record is left."""
+        """Nobody wants the words any more, nor waits for those that are being looked for. Returns at once.
+
+        ``ended`` waits until nothing but the record is left.
+        """
         self._stopped = True
         self._finished.set()
+        if self._guess is not None:
+            self._guess.cancel()
 
     async def ended(self) -> None:
         """Wait for the end, whatever it is."""
@@ -212,7 +231,7 @@ class Listening:
             problem = await self._follow_to_the_end()
             return await self._conclude(problem)
         finally:
-            self._microphone.tape.unmark()
+            self._microphone.tape.mark(self._over_at)
             await self._void_guesses()
             if self._following is not None:
                 await self._following.aclose()
@@ -225,15 +244,14 @@ class Listening:
             await asyncio.wait([following, finished], return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 following.result()
-        except VoiceError as exc:
+        except Exception as exc:
             if not self.has_speech:
                 raise
-            return exc
+            return _as_problem(exc)
         finally:
             for task in (following, finished):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, VoiceError):
-                    await task
+            await asyncio.wait([following, finished])
         return None
 
     async def _follow(self) -> None:
@@ -244,17 +262,18 @@ class Listening:
             for taker in (self._recorder, self._following):
                 if taker is not None:
                     taker.add(frames)
-            judged = b"".join(self._microphone.tape.heard(begin, self._cursor))
             # While the microphone was gone nobody was silent.
-            self._skipped += LISTENING_FORMAT.frames(len(frames) - len(judged))
+            judged = b"".join(self._microphone.tape.heard(begin, self._cursor))
             for probability in self._ears.detector.add(judged):
                 self._take(self._endpointer.add(probability))
+            if self._through_s is not None and self._cursor >= self._microphone.tape.frame_at(self._through_s):
+                self._finished.set()
 
     def _look_after_the_microphone(self) -> None:
         """Say at once what keeps the user from being heard; each thing is said once."""
         condition = self._microphone.condition
         if condition.zeros_s >= DEAD_S and not self.has_speech:
-            self._remark(DEAD_MICROPHONE)
+            self._remark(dead(condition))
         elif condition.clipped_share >= CLIPPED_SHARE and self.has_speech:
             self._remark(CLIPPED)
 
@@ -274,7 +293,7 @@ class Listening:
             self._guess_ahead(decision)
         elif isinstance(decision, SpeechResumed):
             self._drop_guesses()
-            resumed = self._end + LISTENING_FORMAT.frames_in(decision.pause_s)
+            resumed = self._later(self._end, decision.pause_s)
             self._speech.append(_Stretch(resumed))
             at_s = LISTENING_FORMAT.seconds(resumed - self._start)
             self._trail.event(EventType.SPEECH_START, {"at_s": round(at_s, 3), "pause_s": round(decision.pause_s, 3)})
@@ -285,7 +304,9 @@ class Listening:
         start = self._frame(started.speech_s)
         self._speech.append(_Stretch(start))
         # The pre-roll may reach back beyond the beginning: the microphone was open before anybody listened.
-        self._kept_from = max(0, start - LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s))
+        pre_roll = LISTENING_FORMAT.frames_in(self._wishes.rules.pre_roll_s)
+        self._kept_from = max(self._microphone.tape.first, start - pre_roll)
+        self._remarks.clear()  # they were about why nobody was heard
         self._trail.event(EventType.SPEECH_START, {"at_s": round(started.speech_s, 3)})
         self._tell(IS_HEARD)
         if self._archive.keeps_audio:
@@ -304,7 +325,11 @@ class Listening:
         self._recorder.add(self._microphone.tape.read(self._kept_from, self._cursor))
 
     def _frame(self, at_s: float) -> int:
-        return self._start + self._skipped + LISTENING_FORMAT.frames_in(at_s)
+        return self._later(self._start, at_s)
+
+    def _later(self, frame: int, heard_s: float) -> int:
+        """The frame on the tape that comes so many seconds of judged sound after another."""
+        return self._microphone.tape.after_heard(frame, LISTENING_FORMAT.frames_in(heard_s))
 
     # --- guesses -----------------------------------------------------------------------------------------------
 
@@ -377,6 +402,11 @@ class Listening:
         return self._cursor if end is None else end
 
     @property
+    def _over_at(self) -> int:
+        """The frame up to which it was judged: a decision falls in the middle of what arrives at once."""
+        return self._frame(self._endpointer.captured_s)
+
+    @property
     def _speech_s(self) -> float:
         return LISTENING_FORMAT.seconds(self._end - self._speech[0].start) if self._speech else 0.0
 
@@ -384,16 +414,16 @@ class Listening:
         """What was said, on record and in words."""
         listen_s = LISTENING_FORMAT.seconds(self._cursor - self._start)
         if self._kept_from is None:
-            return Heard(listen_s=listen_s, remarks=tuple(self._remarks))
+            return Heard(listen_s=listen_s, over_at=self._over_at, remarks=tuple(self._remarks))
         delay_ms = (self._archive.clock.now() - self._microphone.tape.moment(self._end)) * 1000
         transcript: Transcript | None = None
-        if not self._stopped:
-            if self._guess is None or not self._guess.done():
-                self._tell(UNDERSTANDS)
-            try:
-                transcript = await (self._guess or self._transcribe())
-            except VoiceError as exc:
-                problem = exc
+        try:
+            transcript = await self._words()
+        except VoiceError as exc:
+            problem = exc
+        if problem is not None and transcript is not None and transcript.text:
+            self._remarks.append(problem.message)  # it cut the turn short, and what was said before is known
+            problem = None
         path = await self._keep(failed=problem is not None)
         return Heard(
             transcript=transcript,
@@ -403,10 +433,32 @@ class Listening:
             listen_s=listen_s,
             recorded_s=LISTENING_FORMAT.seconds(self._cursor - self._kept_from),
             end_of_turn_ms=round(delay_ms, 1),
+            over_at=self._over_at,
             audio_path=path,
             problem=problem,
             remarks=tuple(self._remarks),
         )
+
+    async def _words(self) -> Transcript | None:
+        """What was said; None when nobody wants to know any more.
+
+        Raises:
+            VoiceError: Nobody could tell.
+        """
+        if self._stopped:
+            return None
+        words = self._guess = self._guess or asyncio.create_task(self._transcribe(), name="words")
+        if not words.done():
+            self._tell(UNDERSTANDS)
+        await asyncio.wait([words])
+        if self._stopped:
+            return None
+        try:
+            return words.result()
+        except VoiceError:
+            raise
+        except Exception as exc:
+            raise _as_problem(exc) from exc
 
     async def _keep(self, *, failed: bool) -> Path | None:
         """Complete the recording. Words that nobody has understood are kept in any case: they are nowhere else."""
@@ -415,7 +467,20 @@ class Listening:
         if self._recorder is None:
             return None
         try:
-            return await self._recorder.close()
+            return await self._recorder.close(is_last_resort=failed)
         except StorageError as exc:
             self._remarks.append(exc.message)
             return None
+
+
+def dead(condition: CaptureCondition) -> str:
+    """What is told of a microphone that gives nothing but zeros."""
+    return DEAD_FILE if condition.is_file else DEAD_MICROPHONE
+
+
+def _as_problem(exc: Exception) -> VoiceError:
+    """Why somebody could not be understood; a mistake is no reason to lose what was said."""
+    if isinstance(exc, VoiceError):
+        return exc
+    logger.error("listening failed unexpectedly", exc_info=exc)
+    return EngineError(f"Listening failed unexpectedly ({type(exc).__name__}).")

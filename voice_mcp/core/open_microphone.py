@@ -7,14 +7,18 @@ ahead of need, what it hears runs onto a tape, and a turn begins wherever on the
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from voice_mcp.core.tape import Tape
-from voice_mcp.errors import VoiceError
+from voice_mcp.errors import MicrophoneUnavailable, VoiceError
 from voice_mcp.protocols import Capture, Microphone
 from voice_mcp.types import LISTENING_FORMAT, CaptureCondition, CapturedSound
+
+logger = logging.getLogger(__name__)
+
+TRY_AGAIN = "Call again; if it happens again, what the server wrote to its standard error tells why."
 
 Clean = Callable[[CapturedSound], CapturedSound]
 """Takes what was heard; gives as many frames, without what is not the user's voice."""
@@ -72,7 +76,10 @@ class OpenMicrophone:
 
         Raises:
             MicrophoneUnavailable: The microphone is gone.
+            ValueError: That frame is forgotten: nobody has marked the tape.
         """
+        if frame < self.tape.first:
+            raise ValueError(f"frame {frame} is forgotten: the first one left is {self.tape.first}")
         async with self._more:
             await self._more.wait_for(lambda: self.tape.end > frame or self._ended)
         if self.tape.end > frame:
@@ -88,9 +95,10 @@ class OpenMicrophone:
     async def aclose(self) -> None:
         """Close the microphone; it is closed when this returns. May be called twice."""
         self._reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reader
-        await self._capture.aclose()
+        try:
+            await asyncio.wait([self._reader])
+        finally:
+            await self._capture.aclose()
 
     async def _read(self) -> None:
         try:
@@ -103,6 +111,11 @@ class OpenMicrophone:
                     self._more.notify_all()
         except VoiceError as exc:
             self._problem = exc
+        except Exception:  # a mistake of ours, or of a library: whoever listens is told, and does not hear silence
+            logger.exception("what the microphone hears cannot be taken")
+            self._problem = MicrophoneUnavailable(
+                "What the microphone hears cannot be taken: this program failed unexpectedly.", hint=TRY_AGAIN
+            )
         finally:
             self._ended = True
             async with self._more:

@@ -13,6 +13,8 @@ from voice_mcp.types import LISTENING_FORMAT
 
 RESERVATION_S = 1.0
 """How long the end waits for the file, which was asked for at the beginning."""
+LAST_RESORT_S = 5.0
+"""The same where the recording is all there is of what was said, and how long it may take to be written."""
 
 
 class Recorder:
@@ -28,6 +30,7 @@ class Recorder:
         self._waiting: list[bytes] = []
         self._recording: Recording | None = None
         self._closed = False
+        self._mark = archive.journal.mark()
         reserve = archive.recordings.reserve
         self._reservation = asyncio.create_task(asyncio.to_thread(reserve, conversation_id, "stt"), name="reservation")
         self._reservation.add_done_callback(lambda _: self._begin())
@@ -39,14 +42,17 @@ class Recorder:
         else:
             self._waiting.append(frames)
 
-    async def close(self) -> Path:
+    async def close(self, *, is_last_resort: bool = False) -> Path:
         """Complete the file; where it is.
+
+        Args:
+            is_last_resort: Whether it is all there is of what was said: it is then waited for until it is written.
 
         Raises:
             StorageError: There is none.
         """
         try:
-            async with asyncio.timeout(RESERVATION_S):
+            async with asyncio.timeout(LAST_RESORT_S if is_last_resort else RESERVATION_S):
                 await asyncio.shield(self._reservation)
         except TimeoutError as exc:
             self._closed = True
@@ -54,6 +60,8 @@ class Recorder:
         self._begin()
         assert self._recording is not None
         self._recording.close()
+        if is_last_resort:
+            await asyncio.to_thread(self._see_it_written, self._recording.path)
         return self._recording.path
 
     async def discard(self) -> None:
@@ -61,6 +69,12 @@ class Recorder:
         self._waiting.clear()
         with contextlib.suppress(StorageError):
             await self.close()  # a recording without a frame leaves no file
+
+    def _see_it_written(self, path: Path) -> None:
+        journal = self._archive.journal
+        journal.flush(LAST_RESORT_S)
+        if not path.exists():
+            raise StorageError(" ".join(failure.message for failure in journal.failures(since=self._mark)))
 
     def _begin(self) -> None:
         done = self._reservation

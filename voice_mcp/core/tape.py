@@ -24,10 +24,15 @@ class Tape:
 
     def __init__(self) -> None:
         self._sound = bytearray()
-        self._first = 0  # the number of the first frame that is still there
+        self._first = 0
         self._origin_s: float | None = None
         self._mark: int | None = None
         self._gaps: list[tuple[int, int]] = []
+
+    @property
+    def first(self) -> int:
+        """The number of the first frame that is not forgotten."""
+        return self._first
 
     @property
     def end(self) -> int:
@@ -36,9 +41,9 @@ class Tape:
 
     def add(self, sound: CapturedSound) -> None:
         """Take what comes next."""
-        if self._origin_s is None:
-            self._origin_s = sound.at_s
         begin = self.end
+        # The newest is right: what the first was told with may have been late, and clocks run apart.
+        self._origin_s = sound.at_s - LISTENING_FORMAT.seconds(begin)
         self._sound += sound.frames
         if sound.lost:
             self._gaps.append((begin, self.end))
@@ -55,7 +60,7 @@ class Tape:
         return (self._origin_s or 0.0) + LISTENING_FORMAT.seconds(frame)
 
     def mark(self, frame: int) -> None:
-        """Keep everything from the last moment before ``frame`` on, as far as it is still there."""
+        """Keep everything from the last moment before ``frame`` on, as far as it is still there: see ``first``."""
         self._mark = frame
 
     def unmark(self) -> None:
@@ -80,6 +85,14 @@ class Tape:
             at = last
         if at < end:
             yield self.read(at, end)
+
+    def after_heard(self, start: int, count: int) -> int:
+        """The number of the frame with which ``count`` frames have really been heard from ``start`` on."""
+        frame = start + count
+        for first, last in self._gaps:
+            if start < last and first < frame:
+                frame += last - max(first, start)
+        return frame
 
     @property
     def lost_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,8 @@ from voice_mcp.errors import (
 from voice_mcp.events import EventType
 from voice_mcp.protocols import SpeechRecognizer, StreamingRecognizer
 from voice_mcp.types import RecognitionHints, SpeechSpan, Transcript
+
+logger = logging.getLogger(__name__)
 
 FRESH_S = 60.0
 """So long after somebody could listen it is taken for granted that somebody can."""
@@ -187,10 +190,20 @@ class Transcriber:
         if recognizer.is_remote:
             trail.event(EventType.STT_REQUEST, {"host": recognizer.name, "seconds": round(sound.sound_s, 3)})
         try:
-            return await recognizer.transcribe(sound.frames, self.hints)
+            return await self._answer(recognizer, sound)
         except (EngineError, CodecError) as exc:
             trail.event(EventType.STT_ERROR, failure_data(recognizer, exc))
             raise
+
+    async def _answer(self, recognizer: SpeechRecognizer, sound: Excerpt) -> Transcript:
+        """What one of them says; a mistake in it is a failure like any other, after which the next one is asked."""
+        try:
+            return await recognizer.transcribe(sound.frames, self.hints)
+        except VoiceError:
+            raise
+        except Exception as exc:
+            logger.exception("%s failed unexpectedly", recognizer.name)
+            raise EngineError(f"{recognizer.name} failed unexpectedly ({type(exc).__name__}).") from exc
 
     def _told(self, sound: Excerpt, transcript: Transcript, trail: Trail, began_s: float) -> Transcript:
         text = sound.words(transcript)
