@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ from tests.support.house import exchanges
 from tests.support.ports import refusing_port
 from tests.support.spoken import heard_share, phrases, recorded, said, silence
 from tests.support.waiting import eventually_async
+from voice_mcp.core.cues import Cues
+from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
-from voice_mcp.core.listening import UNDERSTANDS
+from voice_mcp.core.listening import UNDERSTANDS, Ears
+from voice_mcp.core.pauses import Pauses
 from voice_mcp.events import EventType
 from voice_mcp.openai_client import Endpoint
 from voice_mcp.server import create_server
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.types import RecognitionHints, Transcript
+from voice_mcp.vad.silero import SileroDetector
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 
@@ -205,13 +210,11 @@ async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
 
 
 class Recognizer:
-    """Somebody who understands whatever is said, and tells so when they are let; or makes a mistake in telling it."""
+    """Somebody who understands whatever is said, and tells so when they are let."""
 
     name, model, is_remote, leaves_machine = "somebody", "", False, False
 
-    def __init__(self, mistake: Exception | None = None) -> None:
-        self.mistake = mistake
-        self.looks = 0
+    def __init__(self) -> None:
         self.is_there = asyncio.Event()
         self.heard: list[bytes] = []
 
@@ -221,22 +224,35 @@ class Recognizer:
 
     async def check(self) -> None:
         await self.is_there.wait()
-        self.looks += 1
-        if self.mistake is not None and self.looks > 1:  # the first look is before anything is said
-            raise self.mistake
 
     async def aclose(self) -> None:
         pass
 
 
 async def test_a_mistake_costs_one_call_and_not_the_conversation(room: Room) -> None:
-    house, clumsy = room.house(), Recognizer(RuntimeError("A library failed."))
-    clumsy.is_there.set()
-    house.transcriber.roster = Roster([clumsy], house.clock)
+    class Clumsy(SileroDetector):
+        fails = True
+
+        def add(self, frames: bytes) -> list[float]:
+            if self.fails:
+                raise RuntimeError("A library failed.")
+            return super().add(frames)
+
+    house, clumsy = room.house(), Clumsy()
+    dialogue = Dialogue(
+        house.speaker,
+        house.archive,
+        house.microphone,
+        house.transcriber,
+        lambda: Ears(clumsy, house.transcriber, Cues(), Pauses(0.8)),
+        house.barge_in,
+        house.dialogue.signals,
+    )
+    house.session = replace(house.session, dialogue=dialogue)
     async with Client(create_server(house)) as client:
         with anyio.fail_after(WAIT_S):
             failed = await client.call_tool("converse", {"message": "Which port?"})
-        clumsy.mistake = None
+        clumsy.fails = False
         result = await converse(client, Prompted(saying(room, said())), message="And now?")
 
     assert failed.is_error
