@@ -20,9 +20,11 @@ from tests.support.spoken import heard_share, phrases, recorded, said, silence
 from tests.support.waiting import eventually_async
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
+from voice_mcp.core.signals import Signals
 from voice_mcp.events import EventType
+from voice_mcp.protocols import Playback, PlaybackListener
 from voice_mcp.server import create_server
-from voice_mcp.types import RecognitionHints, Transcript
+from voice_mcp.types import PcmFormat, RecognitionHints, Transcript
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 
@@ -201,19 +203,16 @@ async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
 
 
 class Recognizer:
-    """Somebody who understands as soon as they are let, and is seen to as soon as that is looked for."""
+    """Somebody who understands whatever is said, and is seen to be there when they are let."""
 
     name, model, is_remote, leaves_machine = "somebody", "", False, False
 
-    def __init__(self, mistake: Exception | None = None) -> None:
-        self.mistake = mistake
+    def __init__(self) -> None:
         self.is_there = asyncio.Event()
         self.heard: list[bytes] = []
 
     async def transcribe(self, frames: bytes, hints: RecognitionHints) -> Transcript:
         self.heard.append(frames)
-        if self.mistake is not None:
-            raise self.mistake
         return Transcript("Change the port to eight thousand", self.name, self.model, "en")
 
     async def check(self) -> None:
@@ -223,15 +222,20 @@ class Recognizer:
         pass
 
 
+class MistakenSpeakers:
+    """``Speakers`` that fail as nobody expects."""
+
+    async def begin(self, fmt: PcmFormat, listener: PlaybackListener, **how: Any) -> Playback:
+        raise RuntimeError("A library failed.")
+
+
 async def test_a_mistake_costs_one_call_and_not_the_conversation(room: Room) -> None:
-    house, clumsy = room.house(), Recognizer(RuntimeError("A library failed."))
-    clumsy.is_there.set()
-    house.transcriber.roster = Roster([clumsy], house.clock)
+    house = room.house()
+    signals, house.dialogue.signals = house.dialogue.signals, Signals(MistakenSpeakers(), enabled=True)
     async with Client(create_server(house)) as client:
         with anyio.fail_after(WAIT_S):
-            prompted = Prompted(saying(room, said()))
-            failed = await client.call_tool("converse", {"message": "Which port?"}, progress_callback=prompted)
-        clumsy.mistake = None
+            failed = await client.call_tool("converse", {"message": "Which port?"})
+        house.dialogue.signals = signals
         result = await converse(client, Prompted(saying(room, said())), message="And now?")
 
     assert failed.is_error
