@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,16 @@ from tests.support.house import exchanges
 from tests.support.ports import refusing_port
 from tests.support.spoken import heard_share, phrases, recorded, said, silence
 from tests.support.waiting import eventually_async
-from voice_mcp.core.cues import Cues
-from voice_mcp.core.dialogue import Dialogue
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.floor import Floor
-from voice_mcp.core.listening import UNDERSTANDS, Ears
-from voice_mcp.core.pauses import Pauses
+from voice_mcp.core.listening import UNDERSTANDS
+from voice_mcp.core.signals import Signals
 from voice_mcp.events import EventType
 from voice_mcp.openai_client import Endpoint
+from voice_mcp.protocols import Playback, PlaybackListener
 from voice_mcp.server import create_server
 from voice_mcp.stt.openai import OpenAIRecognizer
-from voice_mcp.types import RecognitionHints, Transcript
-from voice_mcp.vad.silero import SileroDetector
+from voice_mcp.types import PcmFormat, RecognitionHints, Transcript
 
 pytestmark = [pytest.mark.anyio, pytest.mark.pulse]
 
@@ -210,7 +207,7 @@ async def test_a_muted_microphone_is_told(tmp_path: Path, room: Room) -> None:
 
 
 class Recognizer:
-    """Somebody who understands whatever is said, and tells so when they are let."""
+    """Somebody who understands whatever is said, and is seen to be there when they are let."""
 
     name, model, is_remote, leaves_machine = "somebody", "", False, False
 
@@ -229,30 +226,20 @@ class Recognizer:
         pass
 
 
+class MistakenSpeakers:
+    """``Speakers`` that fail as nobody expects."""
+
+    async def begin(self, fmt: PcmFormat, listener: PlaybackListener, **how: Any) -> Playback:
+        raise RuntimeError("A library failed.")
+
+
 async def test_a_mistake_costs_one_call_and_not_the_conversation(room: Room) -> None:
-    class Clumsy(SileroDetector):
-        fails = True
-
-        def add(self, frames: bytes) -> list[float]:
-            if self.fails:
-                raise RuntimeError("A library failed.")
-            return super().add(frames)
-
-    house, clumsy = room.house(), Clumsy()
-    dialogue = Dialogue(
-        house.speaker,
-        house.archive,
-        house.microphone,
-        house.transcriber,
-        lambda: Ears(clumsy, house.transcriber, Cues(), Pauses(0.8)),
-        house.barge_in,
-        house.dialogue.signals,
-    )
-    house.session = replace(house.session, dialogue=dialogue)
+    house = room.house()
+    signals, house.dialogue.signals = house.dialogue.signals, Signals(MistakenSpeakers(), enabled=True)
     async with Client(create_server(house)) as client:
         with anyio.fail_after(WAIT_S):
             failed = await client.call_tool("converse", {"message": "Which port?"})
-        clumsy.fails = False
+        house.dialogue.signals = signals
         result = await converse(client, Prompted(saying(room, said())), message="And now?")
 
     assert failed.is_error
