@@ -70,7 +70,7 @@ class _Stream:
         self._given = b""
         try:
             if sd.query_hostapis(sd.query_devices(self._stream.device)["hostapi"])["name"] == "ALSA":
-                self._dropped = DroppedPeriods(self.latency_s)
+                self._dropped = DroppedPeriods(PERIOD_S, self.latency_s)
             self._stream.start()
         except sd.PortAudioError:
             self.close()
