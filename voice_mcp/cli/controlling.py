@@ -32,7 +32,7 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(keys.NOBODY_RUNS)
     now = datetime.now(UTC)
     rows = [row for process in found for row in _rows(process, now)]
-    print_table(("process", "project", "does", "since", "for"), rows, rigid=("process", "since", "for"))
+    print_table(("PROCESS", "PROJECT", "DOES", "SINCE", "FOR"), rows, rigid=("PROCESS", "SINCE", "FOR"))
 
 
 def hush() -> None:

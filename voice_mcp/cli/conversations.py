@@ -16,6 +16,7 @@ from voice_mcp.cli.output import (
     AsJson,
     local_time,
     minutes,
+    print_entry,
     print_json,
     print_table,
     standard_output,
@@ -52,21 +53,22 @@ def list_conversations(as_json: AsJson = False) -> None:
     if not summaries:
         warn(f"There is no conversation on record in {root.path}.")
         return
-    print_table(
-        ("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN", "PROJECT"),
-        [
-            (
-                summary.id,
-                minutes(local_time(summary.first)),
-                str(summary.count),
-                clock_text(summary.spoken_s),
-                summary.project_path or "",
-            )
-            for summary in summaries
-        ],
-        styles=("bold", "", "", "", "dim"),
-        rigid=("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN"),
-    )
+    rows = [
+        (
+            summary.id,
+            minutes(local_time(summary.first)),
+            str(summary.count),
+            clock_text(summary.spoken_s),
+            summary.project_path or "",
+        )
+        for summary in summaries
+    ]
+    if not standard_output().is_terminal:
+        print_table(("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN", "PROJECT"), rows)
+        return
+    for name, began, count, spoken, project in rows:
+        exchanges_text = f"{count} exchange{'s' if count != '1' else ''}"
+        print_entry(name, (began, exchanges_text, f"{spoken} of speech"), project)
 
 
 def show_conversation(conversation_id: ConversationId, as_json: AsJson = False) -> None:
