@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NoReturn, Protocol
 
+from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
-from mcp.types import CallToolResult, InputRequiredResult
+from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
 
 from voice_mcp import __version__
@@ -84,7 +85,7 @@ class House(Protocol):
 
 
 class VoiceServer(MCPServer[House]):
-    """The SDK's server, with our words for arguments that are not what a tool takes."""
+    """The SDK's server, with our words for arguments that are not what a tool takes, and for prompts it lacks."""
 
     def __init__(self, session: Session, **options: Any) -> None:
         super().__init__("voice-mcp", **options)
@@ -115,6 +116,14 @@ class VoiceServer(MCPServer[House]):
     def _takes(self, name: str) -> Sequence[str]:
         tool = self._tool_manager.get_tool(name)
         return tuple(tool.parameters["properties"]) if tool is not None else ()
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[House, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt; one that is not there is the client's mistake, and no traceback for the log."""
+        if name not in [prompt.name for prompt in await self.list_prompts()]:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {name!r}.")
+        return await super().get_prompt(name, arguments, context)
 
 
 def create_server(house: House, *, log_level: LogLevel = "WARNING") -> MCPServer[House]:

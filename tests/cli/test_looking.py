@@ -166,3 +166,13 @@ def test_whoever_starts_the_server_by_hand_is_told_what_it_is(tmp_path: Path) ->
         terminal.wait_for("This is an MCP server")
         terminal.wait_for("voice-mcp --help")
     assert terminal.drawn.count("\n") == 1
+
+
+def test_help_is_wrapped_where_the_terminal_ends_and_names_the_words_there_are(tmp_path: Path) -> None:
+    told = voice_mcp(tmp_path / "data", "converse", "--help", COLUMNS="80", TERMINAL_WIDTH="80").stdout
+    paragraph = told.partition("Standard output gets")[2].partition("The exit code is")[0]
+    *lines, _ = [line.strip() for line in paragraph.strip().splitlines()]
+    assert min(map(len, lines)) > 50
+    usage = voice_mcp(tmp_path / "data", "control", "--help").stdout
+    assert "done|stop|repeat|pause|resume|skip" in usage
+    assert "{do}" not in usage

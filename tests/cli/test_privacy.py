@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.cli.command import voice_mcp
+from tests.cli.terminal import on_a_terminal
 from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import everything_in, exchanges
 from tests.support.ports import LOOPBACK, silent_port
+from voice_mcp.cli.short_id import short_id
 
 WORDS = "Zanzibar is far away."
 
@@ -124,6 +126,27 @@ def test_a_microphone_that_was_open_is_told(tmp_path: Path) -> None:
     assert "another machine" in told
     assert "160.0 kB" in told
     assert "Opened 1 times, 5 s in all." in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are of Unix")
+def test_on_a_terminal_of_80_columns_hosts_conversations_and_paths_are_whole(tmp_path: Path) -> None:
+    base, project = tmp_path / "root", tmp_path / "a-project-with-a-name-that-is-longer-than-one-would-wish"
+    with SpeechEndpoint() as endpoint:
+        speak(
+            base,
+            VOICEMODE_TTS_ENGINE="openai",
+            VOICEMODE_TTS_BASE_URLS=endpoint.base_url,
+            CLAUDE_PROJECT_DIR=str(project),
+        )
+        host = endpoint.host
+    (conversation,) = conversations(base)
+    told = on_a_terminal(base, "privacy")
+    assert host in told
+    assert short_id(conversation) in told
+    assert str(base / "logs" / "conversations") in told
+    listed = on_a_terminal(base, "conversations", "list")
+    assert conversation in listed
+    assert str(project) in listed
 
 
 def test_a_conversation_is_forgotten_by_the_end_of_its_name(tmp_path: Path) -> None:

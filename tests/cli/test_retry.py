@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,7 @@ def test_the_words_are_printed_and_take_their_place(past: Past, speech_endpoint:
     audio = past.record(sound(1.0), **FAILED)
     past.record(sound(0.3), "tts", "Then not.", status="completed", engine="tone", voice="sine")
     assert "not transcribed: It was away." in shown(past)
+    assert re.search(r"away\. `voice-mcp conversations retry \w+` tries again\)", shown(past))
 
     done = retry(past, speech_endpoint)
     assert (done.returncode, done.stderr) == (0, "")

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.command import LONG, LONGEST_S, Running, voice_mcp, voice_mcp_without
 from tests.cli.terminal import on_a_terminal
+from tests.support.behaviour import Behaviour
+from tests.support.endpoint import SpeechEndpoint
 from tests.support.house import exchanges, logged_events
 from tests.support.stdio import gone
 from tests.support.waiting import eventually
@@ -43,6 +45,36 @@ def test_what_the_user_should_know_is_a_line_of_its_own(tmp_path: Path, dead_end
     assert Path(saved.rpartition(" · ")[2]).is_file()
     assert note.startswith("Note: 127.0.0.1:")
     assert "espeak spoke instead." in note
+
+
+def test_a_folder_that_cannot_be_is_named_as_that_and_not_as_a_device(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    done = voice_mcp(tmp_path / "file", "speak", "--json", "Hello.")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "storage_error"
+
+
+def test_a_person_who_silences_it_is_told_so_and_not_what_agents_are_told(tmp_path: Path) -> None:
+    settings = {"VOICEMODE_AUDIO_OUTPUT": "null"}
+    with Running(tmp_path / "data", "speak", LONG, **settings) as running:
+        eventually(lambda: has_begun(tmp_path / "data"), LONGEST_S, "the first sound")
+        assert voice_mcp(tmp_path / "data", "hush").returncode == 0
+        running.exit_code()
+        told = running.output
+    assert "Note: It was silenced with a key." in told
+    assert "do not speak again" not in told
+
+
+def test_an_address_with_the_usual_mistake_is_told_with_it(tmp_path: Path, speech_endpoint: SpeechEndpoint) -> None:
+    speech_endpoint.always(Behaviour.refusing(404, "Not Found"))
+    urls = (speech_endpoint.base_url.removesuffix("/v1"), speech_endpoint.base_url)
+    notes = [
+        voice_mcp(tmp_path / "data", "speak", "Hello.", VOICEMODE_TTS_ENGINE="auto", VOICEMODE_TTS_BASE_URLS=url).stdout
+        for url in urls
+    ]
+    assert "its URL does not end in /v1" in notes[0]
+    assert "answered 404" in notes[1]
+    assert "/v1" not in notes[1]
 
 
 def test_without_a_device_the_line_says_where_the_audio_is(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.types import INVALID_PARAMS
 
 from tests.support.house import make_house
 from tests.support.ports import refusing_port
@@ -97,6 +98,16 @@ async def test_a_conversation_that_is_not_there_is_an_error(tmp_path: Path, name
     async with Client(create_server(make_house(tmp_path))) as client:
         with pytest.raises(Exception, match=r"conversation|Unknown resource"):
             await client.read_resource(f"voice://conversations/{name}")
+
+
+async def test_a_prompt_that_is_not_there_is_the_clients_mistake_and_no_traceback(
+    tmp_path: Path, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client(create_server(make_house(tmp_path)), mode=era) as client:
+        with pytest.raises(MCPError, match="There is no prompt 'nothing'") as refused:
+            await client.get_prompt("nothing")
+    assert refused.value.code == INVALID_PARAMS
+    assert caplog.records == []
 
 
 async def test_the_prompt_starts_a_conversation(tmp_path: Path, era: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -14,7 +14,9 @@ from voice_mcp.cli.output import AsJson, local_time, print_table
 from voice_mcp.control.words import Word
 
 Do = Literal["done", "stop", "repeat", "pause", "resume", "skip"]
-WhatToDo = Annotated[Do, typer.Argument(help="done: end your turn; repeat: say the last message again.")]
+WhatToDo = Annotated[
+    Do, typer.Argument(metavar="|".join(get_args(Do)), help="done: end your turn; repeat: say the last message again.")
+]
 Process = Annotated[int | None, typer.Option("--process", "-p", help="A number from `voice-mcp status`.")]
 Everywhere = Annotated[bool, typer.Option("--all", "-a", help="Every process.")]
 
@@ -32,7 +34,7 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(keys.NOBODY_RUNS)
     now = datetime.now(UTC)
     rows = [row for process in found for row in _rows(process, now)]
-    print_table(("process", "project", "does", "since", "for"), rows, rigid=("process", "since", "for"))
+    print_table(("PROCESS", "PROJECT", "DOES", "SINCE", "FOR"), rows, rigid=("PROCESS", "SINCE", "FOR"))
 
 
 def hush() -> None:

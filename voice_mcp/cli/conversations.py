@@ -16,6 +16,7 @@ from voice_mcp.cli.output import (
     AsJson,
     local_time,
     minutes,
+    print_entry,
     print_json,
     print_table,
     standard_output,
@@ -52,21 +53,22 @@ def list_conversations(as_json: AsJson = False) -> None:
     if not summaries:
         warn(f"There is no conversation on record in {root.path}.")
         return
-    print_table(
-        ("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN", "PROJECT"),
-        [
-            (
-                summary.id,
-                minutes(local_time(summary.first)),
-                str(summary.count),
-                clock_text(summary.spoken_s),
-                summary.project_path or "",
-            )
-            for summary in summaries
-        ],
-        styles=("bold", "", "", "", "dim"),
-        rigid=("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN"),
-    )
+    rows = [
+        (
+            summary.id,
+            minutes(local_time(summary.first)),
+            str(summary.count),
+            clock_text(summary.spoken_s),
+            summary.project_path or "",
+        )
+        for summary in summaries
+    ]
+    if not standard_output().is_terminal:
+        print_table(("CONVERSATION", "BEGAN", "EXCHANGES", "SPOKEN", "PROJECT"), rows)
+        return
+    for name, began, count, spoken, project in rows:
+        exchanges_text = f"{count} exchange{'s' if count != '1' else ''}"
+        print_entry(name, (began, exchanges_text, f"{spoken} of speech"), project)
 
 
 def show_conversation(conversation_id: ConversationId, as_json: AsJson = False) -> None:
@@ -81,7 +83,7 @@ def show_conversation(conversation_id: ConversationId, as_json: AsJson = False) 
         print_json(record)
         return
     for exchange in record["exchanges"]:
-        _print_exchange(exchange)
+        _print_exchange(exchange, conversation_id)
 
 
 def _summary_record(summary: ConversationSummary) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _summary_record(summary: ConversationSummary) -> dict[str, Any]:
     return asdict(summary) | moments
 
 
-def _print_exchange(exchange: dict[str, Any]) -> None:
+def _print_exchange(exchange: dict[str, Any], conversation_id: str) -> None:
     """A line with the facts, the text below it."""
     console = standard_output()
     moment = local_time(exchange["timestamp"])
@@ -98,17 +100,18 @@ def _print_exchange(exchange: dict[str, Any]) -> None:
     line.append(f"  {who}", style=f"not dim {style}")
     line.append(f"  {visible(' · '.join(_facts(exchange)))}")
     console.print(line)
-    for paragraph in visible(exchange["text"] or _instead_of_words(exchange)).splitlines():
+    for paragraph in visible(exchange["text"] or _instead_of_words(exchange, conversation_id)).splitlines():
         console.print(Padding(Text(paragraph), (0, 0, 0, 4)) if console.is_terminal else f"    {paragraph}")
     if exchange["audio_file"]:
         console.print(Text(f"    {visible(exchange['audio_file'])}", style="dim"), soft_wrap=True)
 
 
-def _instead_of_words(exchange: dict[str, Any]) -> str:
+def _instead_of_words(exchange: dict[str, Any], conversation_id: str) -> str:
     """What to show of something without a text: of what was heard, why it has none."""
     if exchange.get("status") != FAILED:
         return "(nothing was said)" if exchange["type"] == "stt" else ""
-    return f"(not transcribed: {exchange.get('error') or 'no recogniser could'}; `conversations retry` tries again)"
+    why = str(exchange.get("error") or "no recogniser could").rstrip(".")
+    return f"(not transcribed: {why}. `voice-mcp conversations retry {conversation_id}` tries again)"
 
 
 def _facts(exchange: dict[str, Any]) -> list[str]:

@@ -45,8 +45,10 @@ PushToTalk = Annotated[
 ConversationId = Annotated[
     str | None, typer.Option("--conversation-id", "--conversation", "-c", help="Continue this conversation.")
 ]
-MaxSeconds = Annotated[float | None, typer.Option(min=0, max=LONGEST_S, help="Longest wait for the answer.")]
-MinSeconds = Annotated[float | None, typer.Option(min=0, max=LONGEST_S, help="No answer ends before.")]
+MaxSeconds = Annotated[
+    float | None, typer.Option(min=0, max=LONGEST_S, metavar="S", help="Longest wait for the answer.")
+]
+MinSeconds = Annotated[float | None, typer.Option(min=0, max=LONGEST_S, metavar="S", help="No answer ends before.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def converse(
 
     Standard output gets the user's words and nothing else. Keys on a terminal: space cuts the message short, space or
     Enter ends your turn, Esc stops everything. With --push-to-talk silence ends no turn: hold space while you speak,
-    or tap it to begin and again to end. Where nobody can be heard, the answer is typed.
+    or tap it to begin and again to end. Where nobody can be heard, the answer is typed; there Ctrl+C stops.
 
     The exit code is 0 with an answer, 1 after an error, 3 when nobody answered, 4 when it was stopped.
     """

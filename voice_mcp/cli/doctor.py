@@ -1,4 +1,4 @@
-"""`voice-mcp doctor`: whether speaking can work, and what to do where it cannot."""
+"""`voice-mcp doctor`: whether speaking and listening can work, and what to do where they cannot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE_CELLS = max(map(len, State))
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check everything that speaking needs; exit code 1 when it cannot work."""
+    """Check everything that speaking and listening need; exit code 1 when speaking cannot work."""
     report = _examine()
     if as_json:
         print_json(_record(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -54,18 +55,23 @@ def build_commands() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     commands.callback()(_options)
-    for command in (speak, converse, demo, speech_server):
-        commands.command(rich_help_panel=SPEAKING)(command)
-    commands.command(rich_help_panel=KEYS)(hush)
-    commands.command(rich_help_panel=KEYS)(control)
-    commands.command(rich_help_panel=KEYS)(status)
-    for command in (doctor, voices, devices, settings):
-        commands.command(rich_help_panel=LOOKING)(command)
-    for command in (log, stats, privacy, forget):
-        commands.command(rich_help_panel=RECORDS)(command)
+    panels: dict[str, tuple[Callable[..., None], ...]] = {
+        SPEAKING: (speak, converse, demo, speech_server),
+        KEYS: (hush, control, status),
+        LOOKING: (doctor, voices, devices, settings),
+        RECORDS: (log, stats, privacy, forget),
+    }
+    for panel, members in panels.items():
+        for command in members:
+            commands.command(rich_help_panel=panel, help=_paragraphs(command.__doc__ or ""))(command)
     commands.add_typer(models(), name="models", rich_help_panel=LOOKING)
     commands.add_typer(conversations(), name="conversations", rich_help_panel=RECORDS)
     return commands
+
+
+def _paragraphs(text: str) -> str:
+    """A docstring without its line breaks, which are those of our source and not of the reader's terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _options(

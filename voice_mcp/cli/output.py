@@ -114,6 +114,22 @@ def print_table(
     console.print(table)
 
 
+def print_entry(name: str, facts: Sequence[str], place: str = "") -> None:
+    """Print what is known of one thing, for people; the place, a path, on a line that is not folded: it can be copied.
+
+    Args:
+        name: What it is.
+        facts: In a few words each; empty ones are left out.
+        place: Where it is.
+    """
+    console = standard_output()
+    line = Text(visible(name), style="bold")
+    line.append(f"  {visible(' · '.join(filter(None, facts)))}", style="not bold")
+    console.print(line)
+    if place:
+        console.print(Text(f"    {visible(place)}", style="dim"), soft_wrap=True)
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines, columns two spaces apart; one row is one line."""
     flat = [[cell.replace("\n", " ") for cell in row] for row in rows]

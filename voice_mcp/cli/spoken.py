@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from voice_mcp.cli.output import standard_output, visible
+from voice_mcp.core.remote_control import HUSHED
 from voice_mcp.core.speaking import Spoken
 from voice_mcp.errors import SpeechCutOff, TranscriptionFailed, VoiceError
 from voice_mcp.types import SpeechStatus
@@ -64,7 +65,8 @@ def print_spoken(spoken: Spoken) -> None:
     line.append(f" {visible(' · '.join(spoken_facts(spoken_record(spoken))))}", style="not bold default")
     console.print(line, soft_wrap=True)  # a path that the terminal wraps by itself can be copied
     if spoken.note:
-        console.print(Text.assemble(("Note:", "bold yellow"), f" {visible(spoken.note)}"))
+        note = spoken.note.replace(HUSHED, "It was silenced with a key.")  # the rest of that is for agents
+        console.print(Text.assemble(("Note:", "bold yellow"), f" {visible(note)}"))
     if interrupted:
         print_division(spoken.heard or "", spoken.unheard or "")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.conversation import new_utterance_id
-from voice_mcp.errors import DeviceUnavailable, StorageError
+from voice_mcp.errors import StorageError
 from voice_mcp.events import Event, EventSink, EventType
 from voice_mcp.storage.conversation_log import ConversationLog, Exchange
 from voice_mcp.storage.journal import Journal
@@ -179,7 +179,7 @@ class Utterance(Trail):
         """A new file for the audio process to write.
 
         Raises:
-            DeviceUnavailable: There can be none.
+            StorageError: There can be none.
         """
         self._give_back()
         reservation = asyncio.create_task(_reserve(self._archive, self.conversation_id))
@@ -188,8 +188,6 @@ class Utterance(Trail):
         except asyncio.CancelledError:
             reservation.add_done_callback(self._release_when_reserved)
             raise
-        except StorageError as exc:
-            raise DeviceUnavailable(exc.message, hint=exc.hint) from exc
         return self._written_elsewhere
 
     def start_track(self, fmt: PcmFormat) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SAID_BY_SERVER_CHARS = 200
 """How much of a server's own error text is passed on."""
+NOT_THERE = (404, 405)
 # What to do, for ``Endpoint.advice``.
 REFUSED_HINT = "Check the key and the model that are set for this endpoint."
 TOO_LARGE_HINT = "Speak in shorter turns, or let the endpoint take larger uploads."
@@ -117,13 +118,16 @@ def _from_status(endpoint: Endpoint, exc: APIStatusError) -> EngineError:
     hint = endpoint.advice(_what_to_check(endpoint, status))
     if status in (401, 403):
         return EngineRefused(f"{host} refused the key ({status}){quoted}.", status=status, hint=hint)
-    return EngineRefused(f"{host} answered {status}{quoted}.", status=status, hint=hint, said=said, param=_param(exc))
+    unlikely = status in NOT_THERE and not endpoint.base_url.endswith("/v1")
+    doubt = "; its URL does not end in /v1" if unlikely else ""
+    message = f"{host} answered {status}{quoted}{doubt}."
+    return EngineRefused(message, status=status, hint=hint, said=said, param=_param(exc))
 
 
 def _what_to_check(endpoint: Endpoint, status: int) -> str:
     if status in (401, 403):
         return KEY_HINT
-    if status in (404, 405):
+    if status in NOT_THERE:
         return NOT_THERE_HINT
     if endpoint.part == "TTS":
         return EngineRefused.hint
