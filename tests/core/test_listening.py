@@ -24,6 +24,7 @@ from tests.support.waiting import eventually_async
 from voice_mcp.app import App
 from voice_mcp.capture.link import CaptureConfig, MicrophoneLink
 from voice_mcp.core.cues import Cues
+from voice_mcp.core.endpointing import TurnRules
 from voice_mcp.core.failover import Roster
 from voice_mcp.core.listening import IS_HEARD, UNDERSTANDS, Ears, Heard, Listening, Wishes
 from voice_mcp.core.open_microphone import OpenMicrophone
@@ -35,13 +36,14 @@ from voice_mcp.protocols import SpeechRecognizer
 from voice_mcp.storage.locking import locked
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.stt.sphinx import SphinxRecognition, SphinxRecognizer
-from voice_mcp.types import AudioClip, RecognitionHints
+from voice_mcp.types import LISTENING_FORMAT, AudioClip, RecognitionHints
 from voice_mcp.vad.silero import SileroDetector
 
 pytestmark = pytest.mark.anyio
 
 WORDS = "Change the port to eight thousand"
 CONVERSATION = "conv_1"
+WISHES = Wishes(TurnRules(no_speech_s=2.0))
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 
 
@@ -56,7 +58,7 @@ class Turn:
         self.told: list[str] = []
         trail = Trail(house.archive, CONVERSATION, "utt_1")
         self.listening = Listening(
-            ears, microphone, house.archive, trail, start=0, wishes=Wishes(), tell=self.told.append
+            ears, microphone, house.archive, trail, start=0, wishes=WISHES, tell=self.told.append
         )
 
     async def tells(self, what: str) -> None:
@@ -80,9 +82,10 @@ async def turn(
     recognizer: SpeechRecognizer,
     *,
     detector: SileroDetector | None = None,
+    late_s: float = 0.0,
     **given: Any,
 ) -> AsyncIterator[Turn]:
-    """Somebody says that into a microphone, and is understood by that recogniser."""
+    """Somebody says that, is listened to ``late_s`` seconds late, and understood by that recogniser."""
     write_wav(file := folder / "user.wav", sound)
     config = CaptureConfig(backends=("file",), device=str(file), device_wait_s=0.0)
     house = make_house(folder / "root", **given)
@@ -91,6 +94,9 @@ async def turn(
     async with linked(config) as link:
         async with asyncio.timeout(WAIT_S):
             microphone = await OpenMicrophone.begin(link)
+            microphone.tape.mark(0)
+            while microphone.tape.end < LISTENING_FORMAT.frames_in(late_s):
+                await microphone.after(microphone.tape.end)
         try:
             yield Turn(house, link, microphone, ears, file)
         finally:
@@ -256,6 +262,18 @@ async def test_the_tape_goes_on_where_the_turn_was_over(tmp_path: Path) -> None:
             while tape.end < heard.over_at + 16_000 * 3:
                 await listens.microphone.after(tape.end)
             assert tape.first < heard.over_at
+
+
+async def test_who_is_listened_to_late_has_time_to_begin_all_the_same(tmp_path: Path) -> None:
+    with SpeechEndpoint(hears=WORDS) as endpoint:
+        async with turn(tmp_path, silence(0.1), asking(endpoint), late_s=3.0) as listens:
+            silent = await listens.result()
+        async with turn(tmp_path, silence(3.3) + phrases()[0], asking(endpoint), late_s=3.0) as listens:
+            heard = await listens.result()
+    assert silent.is_silence
+    assert silent.listen_s == pytest.approx(3.0 + 1.0, abs=0.3)
+    assert heard.transcript is not None
+    assert heard.transcript.text == WORDS
 
 
 # --- recordings --------------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ DEAD_S = 1.0
 """A microphone that gave nothing but zeros for so long is muted, or may not be used."""
 DEAD_MICROPHONE = "The microphone gives nothing but zeros: it is muted, or this program may not use it."
 DEAD_FILE = "The file that is listened to gives nothing but zeros: it is over, or nobody speaks in it."
+GRACE_S = 3.0
+"""So long at least somebody is waited for who has not spoken by now, or half of what is granted if that is less."""
 KEY_LATE_S = 0.5
 """How long the last word is waited for, at most, when a key ends the turn: over Bluetooth it comes late."""
 CLIPPED_SHARE = 0.02
@@ -168,9 +170,9 @@ class Listening:
         rules = wishes.rules
         if wishes.by_hand:
             rules = replace(rules, least_s=NEVER_S, no_speech_s=NEVER_S)
-        else:  # the time that a user is granted to begin counts from now, wherever on the tape the turn began
+        else:
             past_s = LISTENING_FORMAT.seconds(max(0, tape.end - self._start))
-            rules = replace(rules, no_speech_s=rules.no_speech_s + past_s)
+            rules = replace(rules, no_speech_s=max(rules.no_speech_s, past_s + min(rules.no_speech_s / 2, GRACE_S)))
         self._wishes = replace(wishes, rules=rules)
         window_s = LISTENING_FORMAT.seconds(ears.detector.window_frames)
         self._endpointer = Endpointer(window_s, ears.pauses, rules)
