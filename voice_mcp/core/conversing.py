@@ -27,8 +27,9 @@ from voice_mcp.core.conversation import new_utterance_id
 from voice_mcp.core.cues import CueKind
 from voice_mcp.core.floor import Hold
 from voice_mcp.core.interruption import FalseAlarm, Interrupted
+from voice_mcp.core.lease import Lease
 from voice_mcp.core.listening import Heard, Listening, Wishes
-from voice_mcp.core.open_microphone import OpenMicrophone
+from voice_mcp.core.open_microphone import Clean, OpenMicrophone
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.speaking import Speech, Spoken
 from voice_mcp.core.tape import Tape
@@ -105,8 +106,7 @@ class Conversing:
         self._say_again = say
         self._trail = Trail(dialogue.archive, conversation_id, None)
         self._answer = Answer()
-        self._opening: asyncio.Task[OpenMicrophone] | None = None
-        self._microphone: OpenMicrophone | None = None
+        self._lease = Lease(dialogue.open_microphone, self._trail)
         self._listening: Listening | None = None
         self._key = asyncio.Event()
         self._pressed_s = 0.0
@@ -146,8 +146,7 @@ class Conversing:
     @property
     def condition(self) -> CaptureCondition | None:
         """How the microphone is doing; None while it is closed."""
-        microphone = self._microphone
-        return microphone.condition if microphone is not None else None
+        return self._lease.condition
 
     @property
     def is_over(self) -> bool:
@@ -199,7 +198,7 @@ class Conversing:
         self._stopping = True
         if note is not None:
             self._answer.notes.append(note)
-        self._let_go_of_the_microphone()
+        self._lease.let_go()
         if self._speech is not None:
             self._speech.stop()
         if self._listening is not None:
@@ -222,7 +221,7 @@ class Conversing:
             return self._answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
         finally:
             self._checking.cancel()
-            await asyncio.shield(self._close_microphone())
+            await asyncio.shield(self._lease.aclose())
 
     @property
     def _is_stopped(self) -> bool:
@@ -240,6 +239,7 @@ class Conversing:
                     await self._checking
                 if self._speech is not None and self._speech.floor is not hold:
                     self._since_s = None  # others had the floor meanwhile: what was heard of them is no answer
+                    self._lease.keep_from(None)
                 while then is not _Then.NOTHING:
                     if then is _Then.MESSAGE:
                         speech = await self._say_again(self._message or "", self.relay.update, hold)
@@ -254,7 +254,7 @@ class Conversing:
     async def _end(self, *, was_interrupted: bool) -> Outcome:
         """There is an answer, or there will be none: the user is told, and heard no more."""
         answer = self._answer
-        await asyncio.shield(self._close_microphone())
+        await asyncio.shield(self._lease.aclose())
         if self._stopping:
             return answer.outcome(AnswerStatus.INTERRUPTED, self.spoken)
         self._dialogue.signals.play_beside(Chime.DONE if answer.said else Chime.FAILED)
@@ -268,7 +268,8 @@ class Conversing:
             begun_at: The frame from which on, where the user has begun already, while the message was said.
         """
         since_s, self._since_s = self._since_s or self._now_s, None
-        microphone = await self._open()
+        self._lease.keep_from(None)  # it is marked below
+        microphone = await self._lease.have(self._cleaner)
         try:
             tape, since = microphone.tape, microphone.tape.frame_at(since_s + LATE_S)
             start = since if begun_at is None else min(begun_at, tape.end)  # it may be another tape by now
@@ -280,7 +281,7 @@ class Conversing:
                 self._answer.notes.append(f"The microphone was gone for {gone_s:.1f} s; what was said then is missing.")
             return then
         finally:
-            await asyncio.shield(self._close_microphone())
+            await asyncio.shield(self._lease.aclose())
 
     async def _take_turns(self, microphone: OpenMicrophone, start: int) -> _Then:
         """Listen turn by turn, from frame number ``start`` on, for as long as one follows the other."""
@@ -402,7 +403,7 @@ class Conversing:
             self.spoken = await speech.result()
             self._since_s = self._now_s
             if interruption is None:
-                self._keep_the_answer()
+                self._lease.keep_from(self._since_s + LATE_S)
             return interruption
         except VoiceError:
             speech.stop()
@@ -452,7 +453,7 @@ class Conversing:
         """
         if not await _unless(ended, speech.turn_came()) or ended.done():
             return None
-        opening = self._begin_to_open()
+        opening = self._lease.begin(self._cleaner)
         await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
         if not opening.done() or opening.cancelled():
             return None
@@ -518,66 +519,16 @@ class Conversing:
         heard = None if turn.cancelled() else turn.result()
         return None if was_false and not (heard is not None and heard.has_words) else heard
 
-    # --- the microphone ----------------------------------------------------------------------------------------
-
     def _open_ahead(self, position_s: float, total_s: float | None, text: str) -> None:
         """The message is nearly over: whoever answers at once is to be heard."""
         is_nearly_over = total_s is not None and total_s - position_s <= OPEN_AHEAD_S
-        if self._opening is None and is_nearly_over and not self._stopping:
-            self._begin_to_open()
+        if is_nearly_over and not self._lease.is_begun and not self._stopping:
+            self._lease.begin(self._cleaner)
 
-    def _begin_to_open(self) -> asyncio.Task[OpenMicrophone]:
-        """Open the microphone, unless that was begun already; it is tried again where it failed."""
-        if self._opening is None or _has_failed(self._opening):
-            clean = self._clean if self._barge_in is not None else None
-            self._opening = asyncio.create_task(
-                self._dialogue.open_microphone(clean, self._tell_loss), name="microphone"
-            )
-            self._opening.add_done_callback(self._tell_open)
-        return self._opening
-
-    async def _open(self) -> OpenMicrophone:
-        microphone = await asyncio.shield(self._begin_to_open())
-        if microphone.is_over:  # it was lost while the message was said, and the answer is only due now
-            await asyncio.shield(self._close_microphone())
-            microphone = await asyncio.shield(self._begin_to_open())
-        return microphone
-
-    def _let_go_of_the_microphone(self) -> None:
-        """Hear nothing more, however long the rest takes to end: the next conversation may want to hear at once."""
-        if self._opening is None:
-            return
-        self._opening.cancel()
-        if self._opening.done() and not self._opening.cancelled() and self._opening.exception() is None:
-            self._opening.result().close()
-
-    async def _close_microphone(self) -> None:
-        opening, self._opening, self._microphone = self._opening, None, None
-        if opening is None:
-            return
-        opening.cancel()  # nobody would listen any more: it is not to open first, to be closed then
-        await asyncio.wait([opening])
-        if opening.cancelled() or opening.exception() is not None:
-            return  # what could not be opened need not be closed
-        microphone = opening.result()
-        try:
-            await microphone.aclose()
-        finally:
-            self._trail.event(EventType.RECORDING_END, {"seconds": round(microphone.heard_s, 3)})
-
-    def _tell_open(self, opening: asyncio.Task[OpenMicrophone]) -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self._microphone = opening.result() if opening is self._opening else None
-            self._trail.event(EventType.RECORDING_START)
-            self._keep_the_answer()
-
-    def _keep_the_answer(self) -> None:
-        """However long it takes until somebody listens: nothing is forgotten that is heard after the message."""
-        if self._microphone is not None and self._since_s is not None:
-            self._microphone.tape.mark(self._microphone.tape.frame_at(self._since_s + LATE_S))
-
-    def _tell_loss(self, reason: str) -> None:
-        self._trail.event(EventType.DEVICE_LOST, {"message": reason})
+    @property
+    def _cleaner(self) -> Clean | None:
+        """What everything heard goes through, where somebody may interrupt."""
+        return self._clean if self._barge_in is not None else None
 
     def _clean(self, sound: CapturedSound) -> CapturedSound:
         """What is worth keeping of what was heard; who interrupts is noticed on the way."""
@@ -605,10 +556,6 @@ async def _unless(ended: asyncio.Future[Any], coming: Coroutine[Any, Any, T]) ->
         return task.result() if task.done() else None
     finally:
         task.cancel()
-
-
-def _has_failed(task: asyncio.Task[Any]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _log_mistakes(task: asyncio.Task[Outcome]) -> None:
