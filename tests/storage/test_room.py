@@ -21,7 +21,8 @@ from tests.storage.children import start
 from tests.support.waiting import eventually, eventually_async
 from voice_mcp.clock import ManualClock, SystemClock
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom, occupants, room_name
+from voice_mcp.storage.presence import Presence
+from voice_mcp.storage.room import STOPPED_S, TROUBLE_S, FolderRoom, file_name, occupants, room_name
 from voice_mcp.types import PATIENCE_S, Claim, Urgency
 
 pytestmark = pytest.mark.anyio
@@ -192,6 +193,23 @@ async def test_another_process_that_came_first_is_served_first(tmp_path: Path) -
     assert await row.look() == "mine"
 
 
+async def test_whoever_speaks_and_still_has_a_place_is_counted_once(tmp_path: Path) -> None:
+    count = SystemClock()
+    speaking, waiting = (Claim(name, Urgency.NORMAL, count.now()) for name in ("speaking", "waiting"))
+    holder, room = (FolderRoom(DataRoot(tmp_path), "card", count) for _ in range(2))
+    assert (await holder.advance([speaking])).granted == speaking
+    await holder.leave([])  # the place is given up after the floor was granted: here it is, once more
+    place = Presence.make(holder.folder / file_name(speaking))
+    assert (await room.advance([waiting])).in_front == {waiting: 1}
+    (there,) = occupants(DataRoot(tmp_path), count.now()).values()
+    assert [each.speaking for each in there] == [True, False]
+    place.remove()
+    await room.leave([waiting])
+    await holder.leave([speaking])
+    for each in (holder, room):
+        each.close()
+
+
 async def test_the_order_of_arrival_does_not_depend_on_what_the_calendar_is_set_to(tmp_path: Path) -> None:
     count, day = SystemClock(), timedelta(days=1)
     first_claim, second_claim = (Claim(name, Urgency.NORMAL, count.now()) for name in ("first", "second"))
@@ -203,7 +221,6 @@ async def test_the_order_of_arrival_does_not_depend_on_what_the_calendar_is_set_
     rooms = [FolderRoom(DataRoot(tmp_path), "card", clock) for clock in (tomorrow, yesterday)]
     holder = FolderRoom(DataRoot(tmp_path), "card", count)
     assert (await holder.advance([speaking])).granted == speaking
-    await holder.leave([])  # its place is given up in a job of its own, right after
     assert (await rooms[1].advance([second_claim])).in_front == {second_claim: 1}
     assert (await rooms[0].advance([first_claim])).in_front == {first_claim: 1}
     await holder.leave([speaking])

@@ -163,7 +163,7 @@ class FolderRoom:
             if name not in self._places:
                 self._take_place(claim)
         self._touch_places()
-        row = {claim.name: claim for claim in claims_in(self.folder)}
+        row = {claim.name: claim for claim in _waiting_in(self.folder)}
         for name in (self._places.keys() & mine.keys()) - row.keys():  # cleared away
             self._places.pop(name).abandon()
             self._take_place(mine[name])
@@ -206,7 +206,7 @@ class FolderRoom:
         if speaking is None:
             return None, False
         died = speaking.was_abandoned
-        speaking.write(self._about(claim))
+        speaking.write({**self._about(claim), "place": claim.name})
         self._speaking, self._holder = speaking, claim
         return claim, died
 
@@ -283,6 +283,12 @@ def claims_in(folder: Path) -> Iterator[Claim]:
             yield Claim(match[3], _URGENCIES[int(match[2])], int(match[1]) / _NS)
 
 
+def _waiting_in(folder: Path) -> list[Claim]:
+    """The same without the one who speaks, whose place is given up only after the floor was granted."""
+    speaks = read_about(folder / SPEAKING).get("place")
+    return [claim for claim in claims_in(folder) if claim.name != speaks]
+
+
 def occupants(root: DataRoot, now_s: float) -> dict[str, list[Occupant]]:
     """Who speaks and who waits in each room, in order. Reads files: not for the event loop's thread.
 
@@ -304,7 +310,7 @@ def _occupants_of(folder: Path, now_s: float) -> Iterator[Occupant]:
     about = read_about(folder / SPEAKING)
     if about and is_locked(folder / SPEAKING):
         yield _occupant(about, speaking=True)
-    for claim in sorted(claims_in(folder), key=lambda claim: claim.rank(now_s)):
+    for claim in sorted(_waiting_in(folder), key=lambda claim: claim.rank(now_s)):
         place = folder / file_name(claim)
         about = read_about(place)
         if is_present(place):
