@@ -31,7 +31,7 @@ from tests.support.stdio import StdioServer
 from voice_mcp.core.clear_ends import is_clear_end
 
 ANSWERS = 8
-INTERRUPTIONS = 8
+INTERRUPTIONS = 24
 SPEAKERS = ("en-us-f1", "en-gb-m2", "en-us-m1", "en-gb-f2")
 SHORT = 5
 """The turn "Yes please" of each speaker."""

@@ -55,6 +55,13 @@ def test_a_dip_of_one_window_does_not_begin_anew() -> None:
     assert found.speech_s == pytest.approx(START_S + 0.64)
 
 
+def test_a_soft_syllable_after_a_dip_goes_on_too() -> None:
+    word = [SPEECH, SPEECH, SPEECH, SILENCE, 0.4, SPEECH, SPEECH]
+    (found,) = Watched().hear(word).decisions
+    assert isinstance(found, Interrupted)
+    assert found.speech_s == pytest.approx(START_S)
+
+
 def test_two_dips_do() -> None:
     broken = [SPEECH, SPEECH, SILENCE, SPEECH, SILENCE, SPEECH, SPEECH]
     assert Watched().hear(broken + windows(0.32, SILENCE)).decisions == []

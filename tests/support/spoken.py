@@ -14,6 +14,8 @@ import soundfile
 from tests.support.corpus import VOICES
 from voice_mcp.types import LISTENING_FORMAT
 
+_BLOCK, _STEP = 160, 32
+
 
 def silence(seconds: float) -> bytes:
     """Digital silence, in ``LISTENING_FORMAT``."""
@@ -35,9 +37,13 @@ def said(*, pause_s: float = 0.3, speaker: str = "en-us-f1", number: int = 0) ->
 def heard_share(needle: bytes, haystack: bytes) -> float:
     """How much of ``needle`` is in ``haystack`` where they fit best: 1 is all of it, 0 nothing.
 
-    Judged by the energy of 10 ms blocks, so that resampling does not matter.
+    Judged by the energy of 10 ms blocks, so that resampling does not matter; wherever in a block it begins.
     """
-    wanted, there = _energies(needle), _energies(haystack)
+    wanted = _energies(needle)
+    return max(_share(wanted, _energies(haystack[2 * begin :])) for begin in range(0, _BLOCK, _STEP))
+
+
+def _share(wanted: list[float], there: list[float]) -> float:
     if len(there) < len(wanted):
         there = there + [0.0] * (len(wanted) - len(there))
     total = sum(wanted) or 1.0
@@ -54,9 +60,10 @@ def recorded(path: Path) -> bytes:
         return file.readframes(file.getnframes())
 
 
-def _energies(pcm: bytes, block: int = 160) -> list[float]:
+def _energies(pcm: bytes) -> list[float]:
     samples = array("h", pcm)
-    return [sum(abs(sample) for sample in samples[at : at + block]) / block for at in range(0, len(samples), block)]
+    blocks = (samples[at : at + _BLOCK] for at in range(0, len(samples), _BLOCK))
+    return [sum(map(abs, block)) / _BLOCK for block in blocks]
 
 
 @cache

@@ -107,7 +107,9 @@ class Interruption:
             is_echo: Whether what sounds like speech here is most likely the agent's own.
         """
         self._now_s = at_s + self._window_s
-        is_speech = probability >= (self._rules.off if self._run and self._run[-1] else self._rules.on)
+        # While it is not certain yet, a dip does not make the first syllable begin anew.
+        goes_on = bool(self._run) and (self._run[-1] or self._state is _State.WATCHING)
+        is_speech = probability >= (self._rules.off if goes_on else self._rules.on)
         if is_speech:
             self._newest.append(probability)
         if self._state is _State.WATCHING:
