@@ -51,6 +51,20 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an engine that draws its sound is to draw it; None leaves a choice to the engine. Others ignore it."""
+
+    temperature: float | None = None
+    """0 takes the likeliest each time; 1.0 draws as the model learnt it."""
+    top_k: int | None = None
+    """From how many of the likeliest it draws, at least 1."""
+    most_s: float | None = None
+    """The longest sound of one segment, in seconds."""
+    seed: int | None = None
+    """The same seed, text and machine give the same sound."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One segment of text for one engine."""
 
@@ -61,6 +75,8 @@ class SpeechRequest:
     """0.25 to 4.0; 1.0 is the voice's normal speed."""
     instructions: str | None = None
     """Tone, for models that take it."""
+    sampling: Sampling | None = None
+    """For engines that draw."""
 
 
 @dataclass(frozen=True, slots=True)
