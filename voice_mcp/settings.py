@@ -42,6 +42,7 @@ PREFIX = "VOICEMODE_"
 HOME_FILE = Path("~/.voicemode/voicemode.env")
 PROJECT_FILE = Path(".env")
 ENVIRONMENT = "environment"
+CALLER = "the caller"
 OPENAI_HOST = "api.openai.com"
 _ALIKE = 0.75
 """How alike two names must be, of 1, for one to be a misspelling of the other; what all of them begin with aside."""
@@ -433,7 +434,11 @@ class LoadedSettings:
 
 
 def load_settings(
-    project_file: Path = PROJECT_FILE, home_file: Path = HOME_FILE, *, tolerant: bool = False
+    project_file: Path = PROJECT_FILE,
+    home_file: Path = HOME_FILE,
+    *,
+    tolerant: bool = False,
+    given: Mapping[str, Any] | None = None,
 ) -> LoadedSettings:
     """Read every source once.
 
@@ -441,6 +446,7 @@ def load_settings(
         project_file: The project's.
         home_file: The user's.
         tolerant: Take the default in place of a value that cannot be used, and tell of it in ``problems``.
+        given: Values by the names of the fields, which win against all sources.
 
     Raises:
         SettingsError: A file cannot be read, or a value cannot be used; the message names the variable, the value,
@@ -449,9 +455,10 @@ def load_settings(
     project = str(project_file)
     files = [file for file in (home_file.expanduser(), project_file) if file.is_file()]
     with _silent_dotenv():
-        sources = [Source(ENVIRONMENT, _names_in(os.environ))]
+        sources = [Source(CALLER, frozenset(PREFIX + name.upper() for name in given or {}))]
+        sources += [Source(ENVIRONMENT, _names_in(os.environ))]
         sources += [Source(str(file), _names_in(_read(file))) for file in reversed(files)]
-        settings, bad = _build(files, sources)
+        settings, bad = _build(files, sources, given or {})
     if bad and not tolerant:
         raise next(iter(bad.values())).error
     origins = tuple(_origins(settings, sources, bad))
@@ -491,9 +498,11 @@ class _Bad:
     error: SettingsError
 
 
-def _build(files: Sequence[Path], sources: Sequence[Source]) -> tuple[Settings, dict[str, _Bad]]:
+def _build(
+    files: Sequence[Path], sources: Sequence[Source], wanted: Mapping[str, Any]
+) -> tuple[Settings, dict[str, _Bad]]:
     """The settings, with defaults in place of what cannot be used; and that, by field."""
-    given: dict[str, Any] = {"_env_file": tuple(files), "_env_file_encoding": "utf-8"}
+    given: dict[str, Any] = {"_env_file": tuple(files), "_env_file_encoding": "utf-8", **wanted}
     try:
         return Settings(**given), {}
     except ValidationError as exc:
@@ -504,7 +513,7 @@ def _build(files: Sequence[Path], sources: Sequence[Source]) -> tuple[Settings, 
     instead = {key: Settings.model_fields[key].default for key in bad}
     if "offline" in instead:
         instead["offline"] = True  # whoever wrote that wants it
-    return Settings(**given, **instead), bad
+    return Settings(**{**given, **instead}), bad
 
 
 @contextlib.contextmanager

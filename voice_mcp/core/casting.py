@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.errors import AllEnginesFailed, UnknownVoice, VoiceError
 from voice_mcp.protocols import SpeechEngine
-from voice_mcp.types import SpeechRequest
+from voice_mcp.types import Sampling, SpeechRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Manner:
     preferences: tuple[str, ...] = ()
     speed: float = 1.0
     instructions: str | None = None
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Casting:
 
     def request(self, engine: SpeechEngine, text: str) -> SpeechRequest:
         """What to ask it."""
-        return SpeechRequest(text, self.voice_for(engine), self.manner.speed, self.manner.instructions)
+        manner = self.manner
+        return SpeechRequest(text, self.voice_for(engine), manner.speed, manner.instructions, manner.sampling)
 
     def voice_is_wrong(self, engine: SpeechEngine, problems: Sequence[VoiceError]) -> bool:
         """Whether the voice is simply not to be had: a stand-in is for engines that fail, not for a wrong name."""

@@ -22,7 +22,7 @@ from voice_mcp.core.phrases import Phrases
 from voice_mcp.core.reception import Receiver, Reception
 from voice_mcp.core.spans import Span, within
 from voice_mcp.core.splice import Splice
-from voice_mcp.core.utterance import Trail
+from voice_mcp.core.utterance import EventTrail
 from voice_mcp.core.words import STAND_IN, Words
 from voice_mcp.errors import CodecError, EngineError, EngineStalled, EngineUnreachable, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
@@ -137,7 +137,7 @@ class Rendering:
     def __init__(
         self,
         casting: Casting,
-        trail: Trail,
+        trail: EventTrail,
         metrics: Metrics,
         *,
         phrases: Phrases | None = None,

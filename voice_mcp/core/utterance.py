@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from voice_mcp.clock import Clock
 from voice_mcp.core.conversation import new_utterance_id
@@ -42,6 +42,14 @@ class Archive:
     keeps_audio: bool
     keeps_transcripts: bool
     project_path: str | None
+
+
+class EventTrail(Protocol):
+    """Whoever is told what happens while something is spoken."""
+
+    def event(self, event_type: EventType, data: Mapping[str, Any] | None = None) -> None:
+        """This happened, now."""
+        ...
 
 
 class Trail:

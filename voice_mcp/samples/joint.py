@@ -135,12 +135,14 @@ def faded_in(beginning: Samples, rate_hz: int) -> Samples:
     if is_at_rest(beginning[: max(1, round(REST_S * rate_hz))]):
         return beginning
     most = _sharpest(beginning)
+    silence = np.zeros((2, *beginning.shape[1:]), np.float32)
+    if is_at_rest(beginning[:1]) and _sharpest(np.concatenate((silence, beginning))) <= most:
+        return beginning  # it comes from silence by itself
     faded = beginning
     for length_s in _LENGTHS_S:
         frames = min(len(beginning), round(length_s * rate_hz))
         faded = beginning.copy()
         faded[:frames] *= _along(_rise(frames), beginning)
-        silence = np.zeros((2, *beginning.shape[1:]), np.float32)
         if _sharpest(np.concatenate((silence, faded))) <= most:
             break
     return faded

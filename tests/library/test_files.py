@@ -1,0 +1,72 @@
+"""``say`` into a file: the samples of the stream, whole or not at all."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.library.test_generating import Failing
+from voice_mcp import TTS
+from voice_mcp.codecs.detect import choose_decoder
+from voice_mcp.errors import EngineError, InvalidInput, StorageError
+from voice_mcp.library.chunks import FORMAT
+from voice_mcp.library.file import WrittenFile
+from voice_mcp.tts.tone import ToneEngine
+
+TEXT = "Every word has a tone of its own. This is the second sentence."
+
+
+@pytest.fixture
+def tts() -> Iterator[TTS]:
+    with TTS(ToneEngine()) as tts:
+        yield tts
+
+
+def test_a_wav_holds_the_very_samples_of_the_stream(tts: TTS, tmp_path: Path) -> None:
+    written = tts.say(TEXT, tmp_path / "hello.wav")
+    streamed = np.concatenate(list(tts.generate_streaming(TEXT)))
+    assert isinstance(written, WrittenFile)
+    with wave.open(str(written.path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        frames = file.readframes(file.getnframes())
+    assert frames == np.rint(streamed * 32768).astype("<i2").tobytes()
+    assert written.duration_s == pytest.approx(len(streamed) / 24_000)
+    assert (written.engine, written.voice) == ("tone", "sine")
+
+
+@pytest.mark.parametrize("ending", ["flac", "mp3", "aac", "opus", "pcm", "MP3"])
+def test_the_ending_says_the_format(tts: TTS, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"hello.{ending}"
+    written = tts.say(TEXT, str(path))
+    data = path.read_bytes()
+    decoder = choose_decoder(data[:64], "", ending.lower(), FORMAT)
+    frames = decoder.decode(data) + decoder.flush()
+    assert decoder.format is not None
+    duration_s = decoder.format.seconds(decoder.format.frames(len(frames)))
+    assert duration_s == pytest.approx(written.duration_s, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["hello", "hello.xyz", ".wav"])
+def test_a_name_that_says_no_format_is_told_before_anything_is_made(tts: TTS, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="no ending") as told:
+        tts.say(TEXT, tmp_path / name)
+    assert "wav" in told.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "hello.wav"
+    path.write_bytes(b"what was there")
+    with TTS(Failing()) as tts, pytest.raises(EngineError):  # type: ignore[arg-type]
+        tts.say(TEXT + " And this is a third one that is long.", path)
+    assert path.read_bytes() == b"what was there"
+    assert [each.name for each in tmp_path.iterdir()] == ["hello.wav"]
+
+
+def test_a_folder_that_is_not_there_is_told(tts: TTS, tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        tts.say(TEXT, tmp_path / "nowhere" / "hello.wav")

@@ -1,0 +1,84 @@
+"""A thread that works for others: what it is given is done there, and what is cancelled is over."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from voice_mcp.library.workshop import Workshop
+
+WAIT_S = 10.0
+
+
+def test_a_caller_without_a_loop_gets_the_result_and_the_error() -> None:
+    workshop = Workshop()
+
+    async def where() -> str:
+        return threading.current_thread().name
+
+    async def fail() -> None:
+        raise LookupError("not here")
+
+    assert workshop.call(where) == "voice-mcp"
+    with pytest.raises(LookupError, match="not here"):
+        workshop.call(fail)
+    workshop.close()
+
+
+@pytest.mark.anyio
+async def test_a_caller_s_cancellation_returns_when_the_work_is_over() -> None:
+    workshop, steps = Workshop(), list[str]()
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # lets others run; whoever cancelled must not
+            steps.append("tidied")
+
+    task = asyncio.create_task(workshop.acall(work))
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.to_thread(begun.wait, WAIT_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        steps.append("returned")
+    assert steps == ["tidied", "returned"]
+    workshop.close()
+
+
+def test_closing_ends_what_runs_and_a_later_call_begins_anew() -> None:
+    workshop, ended = Workshop(), threading.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def answer() -> int:
+        return 42
+
+    assert workshop.call(answer) == 42
+    workshop.soon(work)
+    assert workshop.call(answer) == 42
+    workshop.close()
+    workshop.close()
+    assert ended.wait(WAIT_S)
+    assert workshop.call(answer) == 42
+    workshop.close()
+
+
+def test_work_for_a_closed_workshop_that_nobody_waits_for_is_left_undone() -> None:
+    workshop = Workshop()
+
+    async def work() -> None:
+        raise AssertionError("nobody is there to do it")
+
+    before = threading.active_count()
+    workshop.soon(work)
+    assert threading.active_count() == before

@@ -1,0 +1,39 @@
+"""The settings as the library uses them: those of the environment, and what the caller wants otherwise."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from voice_mcp.offline import refuse_the_network
+from voice_mcp.parts import link_config
+from voice_mcp.playback.link import LinkConfig
+from voice_mcp.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+
+def load(**wanted: Any) -> Settings:
+    """The settings of the environment, with what is ``wanted`` in place of theirs; None leaves theirs.
+
+    Raises:
+        SettingsError: They cannot be used.
+    """
+    loaded = load_settings(given={name: value for name, value in wanted.items() if value is not None})
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    settings = loaded.settings
+    if settings.offline:
+        refuse_the_network()
+    return settings
+
+
+def own_link_config(
+    settings: Settings, *, rebuffer_s: float | None = None, ahead_s: float | None = None, block_bytes: int
+) -> LinkConfig:
+    """How the audio process is to play what programs give it; None leaves a length to the settings."""
+    config = link_config(settings)
+    policy = config.policy if rebuffer_s is None else replace(config.policy, rebuffer_s=rebuffer_s)
+    ahead_s = config.ahead_s if ahead_s is None else ahead_s
+    return replace(config, policy=policy, ahead_s=ahead_s, block_bytes=block_bytes)

@@ -1,0 +1,322 @@
+"""``TTS``: speech as a library, with any engine of the house, as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from voice_mcp.clock import SystemClock
+from voice_mcp.codecs.conversion import Converter
+from voice_mcp.core.casting import Manner
+from voice_mcp.core.pacing import SpeechRoster
+from voice_mcp.errors import EngineError, InvalidInput, InvalidSpeed
+from voice_mcp.library.calibration import Calibration
+from voice_mcp.library.chunks import FORMAT, FRAME_SAMPLES, ChunkPlan
+from voice_mcp.library.file import WrittenFile, write
+from voice_mcp.library.generation import Generation
+from voice_mcp.library.house import load, own_link_config
+from voice_mcp.library.playing import Said, play
+from voice_mcp.library.progress_bar import Watch, watching
+from voice_mcp.library.rendition import Rendition
+from voice_mcp.library.shaping import Shaper
+from voice_mcp.library.turns import Cast, Line, Script, Speaker, lines_of
+from voice_mcp.library.workshop import Workshop
+from voice_mcp.parts import build_engines
+from voice_mcp.pipe.child import AUDIO_PROCESS, confined
+from voice_mcp.playback.link import AudioLink
+from voice_mcp.protocols import SpeechEngine
+from voice_mcp.samples.convert import Samples
+from voice_mcp.settings import Settings
+from voice_mcp.types import Sampling
+
+BLOCK_BYTES = 4096
+SPEEDS = (0.25, 4.0)
+
+
+class TTS:
+    """Speech from a text or a dialogue: in chunks while it is made, aloud, or into a file; each time the same samples.
+
+    Everything works in a thread of its own, so it may be used with and without an event loop. One object may speak
+    several texts, one after another or at once; only one of them is heard at a time.
+
+    Args:
+        engine: ``espeak``, ``openai``, ``csm``, ``kokoro``, ``piper``, ``pocket``, ``auto``, or an engine of your own;
+            VOICEMODE_TTS_ENGINE where left out.
+        device: What a neural engine computes on: ``cuda``, ``mps``, ``cpu``; the best there is where left out.
+        voices: The voice of each speaker, by number or name, or in the order of their numbers.
+        speed: 0.25 to 4.0; 1.0 is normal.
+        loudness_lufs: Bring every voice to this loudness (ITU-R BS.1770), with one gain for all it says, and no peak
+            above -1 dBFS. -18 is usual for speech. None leaves each voice as it is.
+        settings: Those of the environment where left out (docs/settings.md).
+
+    Raises:
+        SettingsError: The settings cannot be used.
+        InvalidInput: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        engine: str | SpeechEngine | None = None,
+        device: str | None = None,
+        *,
+        voices: Mapping[Speaker, str] | Sequence[str] | None = None,
+        speed: float = 1.0,
+        loudness_lufs: float | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        name = engine if isinstance(engine, str) else None
+        self._settings = settings or load(tts_engine=name)
+        self._own = None if engine is None or isinstance(engine, str) else engine
+        self._cast = Cast(voices)
+        self._speed = _checked_speed(speed)
+        self._calibration = Calibration(loudness_lufs)
+        self._clock = SystemClock()
+        self._workshop = Workshop()
+        self._roster: SpeechRoster | None = None
+        self._link: AudioLink | None = None
+        self._voice_taken: asyncio.Lock | None = None
+
+    @property
+    def sample_rate(self) -> int:
+        """Frames per second of everything it gives."""
+        return FORMAT.rate_hz
+
+    def load_model(self) -> None:
+        """Load what the first text will need, so that it does not have to wait for it.
+
+        Raises:
+            EngineError: Nobody can speak; the hint says what brings an engine that can.
+        """
+        self._workshop.call(self._load)
+
+    def generate_streaming(
+        self,
+        text: Script,
+        *,
+        chunk_size: int = 20,
+        temperature: float | None = None,
+        topk: int | None = None,
+        speaker: Speaker = 0,
+        seed: int | None = None,
+        progress: bool | Watch | None = None,
+    ) -> Generation:
+        """The sound while it is made, for ``for`` and for ``async for``.
+
+        The first chunk is one frame of 80 ms. Chunks double from there to ``chunk_size``, as far as the engine is fast
+        enough that whoever plays them does not run dry.
+
+        Args:
+            text: What to say, or turns: ``[(0, "Hello."), (1, "Hi!")]``. It is said as it stands.
+            chunk_size: The longest chunk, in frames of 80 ms (1,920 samples).
+            temperature: For engines that draw: 0 takes the likeliest.
+            topk: From how many of the likeliest they draw.
+            speaker: Who says a text: a number, or a voice's name.
+            seed: The same seed draws the same.
+            progress: A bar on standard error, none, or a function that is told; None shows one for long texts.
+
+        Returns:
+            Chunks of float32, shape (frames,), 24 kHz mono, in [-1, 1]; put together, what ``generate`` returns.
+
+        Raises:
+            InvalidInput: An argument cannot be used.
+        """
+        if chunk_size < 1:
+            raise InvalidInput(f"chunk_size is {chunk_size}.", hint="Give at least 1 frame of 80 ms.")
+        lines = lines_of(text, speaker)
+        sampling = _sampling(temperature, topk, seed)
+        return Generation(
+            self._workshop,
+            lambda: self._begin(lines, sampling),
+            ChunkPlan(chunk_size),
+            self._clock,
+            chars=sum(len(line.text) for line in lines),
+            progress=progress,
+        )
+
+    def generate(
+        self,
+        text: Script,
+        *,
+        temperature: float | None = None,
+        topk: int | None = None,
+        speaker: Speaker = 0,
+        seed: int | None = None,
+        progress: bool | Watch | None = None,
+    ) -> Samples:
+        """All of the sound at once: float32, shape (frames,), 24 kHz mono. Arguments as for ``generate_streaming``."""
+        import numpy as np
+
+        with self.generate_streaming(
+            text, temperature=temperature, topk=topk, speaker=speaker, seed=seed, progress=progress
+        ) as chunks:
+            return np.concatenate(list(chunks))
+
+    async def streaming_say(
+        self,
+        text: Script,
+        *,
+        chunk_size: int = 20,
+        temperature: float | None = None,
+        topk: int | None = None,
+        speaker: Speaker = 0,
+        seed: int | None = None,
+        progress: bool | Watch | None = None,
+    ) -> Said:
+        """Say it aloud while it is made, and return when the last word has been heard.
+
+        A cancellation, and Ctrl+C under ``asyncio.run``, silences it within a blink and lets the device go. Two calls
+        of one object are heard one after the other.
+
+        Args:
+            text: As for ``generate_streaming``, like all that follows.
+            chunk_size: How much is made before a generator that is slower than speech goes on after a pause.
+            temperature: For engines that draw.
+            topk: For engines that draw.
+            speaker: Who says it.
+            seed: For engines that draw.
+            progress: Who is told.
+
+        Raises:
+            VoiceError: It cannot be said, or not heard. What was made before is heard first.
+        """
+        lines, sampling, since_s = lines_of(text, speaker), _sampling(temperature, topk, seed), self._clock.now()
+        chars = sum(len(line.text) for line in lines)
+        with watching(chars, progress) as watch:
+            return await self._workshop.acall(lambda: self._say(lines, sampling, chunk_size, watch, since_s))
+
+    def say(
+        self,
+        text: Script,
+        output: str | Path | None = None,
+        *,
+        temperature: float | None = None,
+        topk: int | None = None,
+        speaker: Speaker = 0,
+        seed: int | None = None,
+        progress: bool | Watch | None = None,
+    ) -> Said | WrittenFile:
+        """Say it into a file, or aloud where none is named. The samples are those of ``generate_streaming``.
+
+        Args:
+            text: As for ``generate_streaming``, like all that follows.
+            output: The file; its ending says the format: wav, flac, mp3, aac, opus, ogg or pcm. It is replaced when all
+                of it is there, and carries a tag that says that it is synthetic where the format has room for one.
+            temperature: For engines that draw.
+            topk: For engines that draw.
+            speaker: Who says it.
+            seed: For engines that draw.
+            progress: Who is told.
+
+        Raises:
+            VoiceError: It cannot be said, heard or written.
+        """
+        lines, sampling, since_s = lines_of(text, speaker), _sampling(temperature, topk, seed), self._clock.now()
+        with watching(sum(len(line.text) for line in lines), progress) as watch:
+            if output is None:
+                return self._workshop.call(lambda: self._say(lines, sampling, 20, watch, since_s))
+            path = Path(output)
+            return self._workshop.call(lambda: self._write(path, lines, sampling, watch))
+
+    def close(self) -> None:
+        """Let go of the engines, the device and the thread. May be called twice."""
+        self._workshop.call(self._let_go)
+        self._workshop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- in the workshop ---------------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        problems: list[EngineError] = []
+        for engine in self._engines().engines:
+            try:
+                await engine.check()
+            except EngineError as exc:
+                problems.append(exc)
+            else:
+                return
+        raise problems[0]
+
+    async def _say(
+        self, lines: Sequence[Line], sampling: Sampling | None, chunk_size: int, watch: Watch, since_s: float
+    ) -> Said:
+        if self._voice_taken is None:
+            self._voice_taken = asyncio.Lock()
+        rendition = self._begin(lines, sampling)
+        try:
+            async with self._voice_taken:
+                roster, link = self._engines(), self._speakers(chunk_size)
+                start_s = roster.prebuffer_s(roster.candidates()[0], self._settings.stream_buffer_ms / 1000)
+                return await play(rendition, link, self._clock, watch, since_s=since_s, start_s=start_s)
+        finally:
+            await rendition.aclose()
+
+    async def _write(self, path: Path, lines: Sequence[Line], sampling: Sampling | None, watch: Watch) -> WrittenFile:
+        rendition = self._begin(lines, sampling)
+        try:
+            return await write(rendition, path, watch)
+        finally:
+            await rendition.aclose()
+
+    def _begin(self, lines: Sequence[Line], sampling: Sampling | None) -> Rendition:
+        roster = self._engines()
+
+        def manner(line: Line) -> Manner:
+            voice = self._cast.voice(line.speaker, roster.candidates()[0])
+            return Manner(voice, self._settings.tts_voices, self._speed, sampling=sampling)
+
+        shaper = Shaper(limits=self._calibration.target_lufs is not None)
+        return Rendition(lines, manner, roster, self._calibration, shaper)
+
+    def _engines(self) -> SpeechRoster:
+        if self._roster is None:
+            self._roster = SpeechRoster([self._own] if self._own else build_engines(self._settings), self._clock)
+        return self._roster
+
+    def _speakers(self, chunk_size: int) -> AudioLink:
+        if self._link is None:
+            if self._settings.audio_output == "file":
+                raise InvalidInput(
+                    "VOICEMODE_AUDIO_OUTPUT=file: nothing is to be heard.",
+                    hint="Name a file: tts.say(text, 'speech.wav').",
+                )
+            config = own_link_config(
+                self._settings, rebuffer_s=chunk_size * FRAME_SAMPLES / FORMAT.rate_hz, block_bytes=BLOCK_BYTES
+            )
+            command = confined(AUDIO_PROCESS, offline=self._settings.offline)
+            self._link = AudioLink(config, command, Converter)
+        return self._link
+
+    async def _let_go(self) -> None:
+        if self._link is not None:
+            await self._link.aclose()
+        if self._roster is not None:
+            for engine in self._roster.engines:
+                if engine is not self._own:
+                    await engine.aclose()
+        self._link = self._roster = None
+
+
+def _checked_speed(speed: float) -> float:
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise InvalidSpeed(f"The speed {speed} is out of range.")
+    return speed
+
+
+def _sampling(temperature: float | None, topk: int | None, seed: int | None) -> Sampling | None:
+    if temperature is not None and not 0 <= temperature <= 10:
+        raise InvalidInput(f"temperature is {temperature}.", hint="Give 0 to 10; 0.9 is usual.")
+    if topk is not None and topk < 1:
+        raise InvalidInput(f"topk is {topk}.", hint="Give at least 1; 50 is usual.")
+    if temperature is None and topk is None and seed is None:
+        return None
+    return Sampling(temperature=temperature, top_k=topk, seed=seed)
