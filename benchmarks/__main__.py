@@ -29,6 +29,7 @@ ALL = (
     "recognisers",
     "floor",
     "network",
+    "library",
     "long_utterance",
     "long_life",
 )

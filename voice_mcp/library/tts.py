@@ -14,7 +14,7 @@ from voice_mcp.core.casting import Manner
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.errors import EngineError, InvalidInput, InvalidSpeed
 from voice_mcp.library.calibration import Calibration
-from voice_mcp.library.chunks import FORMAT, FRAME_SAMPLES, ChunkPlan
+from voice_mcp.library.chunks import FORMAT, FRAME_S, ChunkPlan
 from voice_mcp.library.file import WrittenFile, write
 from voice_mcp.library.generation import Generation
 from voice_mcp.library.house import load, own_link_config
@@ -33,6 +33,8 @@ from voice_mcp.settings import Settings
 from voice_mcp.types import Sampling
 
 BLOCK_BYTES = 4096
+MOST_PREBUFFER_S = FRAME_S
+"""However slow an engine is known to be, sound starts when a second frame would come; a gap is collected for later."""
 SPEEDS = (0.25, 4.0)
 
 
@@ -255,7 +257,7 @@ class TTS:
         try:
             async with self._voice_taken:
                 roster, link = self._engines(), self._speakers(chunk_size)
-                start_s = roster.prebuffer_s(roster.candidates()[0], self._settings.stream_buffer_ms / 1000)
+                start_s = roster.prebuffer_s(roster.candidates()[0], MOST_PREBUFFER_S)
                 return await play(rendition, link, self._clock, watch, since_s=since_s, start_s=start_s)
         finally:
             await rendition.aclose()
@@ -289,9 +291,7 @@ class TTS:
                     "VOICEMODE_AUDIO_OUTPUT=file: nothing is to be heard.",
                     hint="Name a file: tts.say(text, 'speech.wav').",
                 )
-            config = own_link_config(
-                self._settings, rebuffer_s=chunk_size * FRAME_SAMPLES / FORMAT.rate_hz, block_bytes=BLOCK_BYTES
-            )
+            config = own_link_config(self._settings, rebuffer_s=chunk_size * FRAME_S, block_bytes=BLOCK_BYTES)
             command = confined(AUDIO_PROCESS, offline=self._settings.offline)
             self._link = AudioLink(config, command, Converter)
         return self._link
