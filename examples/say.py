@@ -1,4 +1,4 @@
-"""Speech in a program of its own: ``python examples/say.py ["Some text"] [speech.wav]``; aloud where no file is named."""
+"""Speech in a program of its own: ``python examples/say.py "Some text" speech.wav``; aloud where no file is named."""
 
 from __future__ import annotations
 
