@@ -12,7 +12,7 @@ demo: $(VENV)/.runtime  ## start the real server, let a real MCP client call `sp
 	$(BIN)/voice-mcp demo
 
 test: $(VENV)/.dev  ## the whole test suite; what a sound card gets is judged apart, two tests at a time
-	$(BIN)/python -m pytest -m "not pulse" -n 3
+	$(BIN)/python -m pytest -m "not pulse" -n auto
 	$(BIN)/python -m pytest -m pulse -n 2
 
 lint: $(VENV)/.dev  ## ruff
