@@ -192,6 +192,9 @@ class FrameConverter(Protocol):
         ...
 
 
+MakeMarker = Callable[[PcmFormat, float], FrameConverter]
+"""Makes what marks frames of that shape as synthetic, from so many seconds of the utterance on."""
+
 PlaybackListener = Callable[[PlaybackEvent], None]
 """Told what happens to the sound, on the event loop; returns at once and never raises."""
 WordBegan = Callable[[int], int | None]

@@ -17,7 +17,7 @@ from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.played_sound import PlaybackTap
 from voice_mcp.core.utterance import Utterance
 from voice_mcp.errors import AudioProcessLost, DeviceUnavailable, VoiceError
-from voice_mcp.protocols import Playback, PlaybackListener, Speakers, WordBegan
+from voice_mcp.protocols import MakeMarker, Playback, PlaybackListener, Speakers, WordBegan
 from voice_mcp.types import PcmFormat, PlaybackEvent
 
 SILENCE_S = 1.6
@@ -40,6 +40,8 @@ class OutputChoice:
     """Where voices sit, from -1 (left) to 1 (right); ``auto`` gives each conversation a place of its own."""
     longest_hold_s: float = 600.0
     """How long sound can be held, in seconds: whoever holds it has the floor meanwhile."""
+    make_marker: MakeMarker | None = None
+    """Makes what marks the sound as synthetic; None leaves it unmarked."""
 
 
 class Outlet:

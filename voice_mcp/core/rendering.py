@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -26,7 +26,7 @@ from voice_mcp.core.utterance import EventTrail
 from voice_mcp.core.words import STAND_IN, Words
 from voice_mcp.errors import CodecError, EngineError, EngineStalled, EngineUnreachable, UnknownVoice, VoiceError
 from voice_mcp.events import EventType
-from voice_mcp.protocols import SpeechEngine, SpeechStream
+from voice_mcp.protocols import FrameConverter, MakeMarker, SpeechEngine, SpeechStream
 from voice_mcp.types import PcmFormat, SpeechRequest, WordMark
 
 PATIENCE_FACTOR, LEAST_PATIENCE_S = 3.0, 1.0
@@ -74,6 +74,8 @@ class _Line:
     text: str
     hidden: tuple[Span, ...] = ()
     """What of it must not leave this machine."""
+    began_s: float = 0.0
+    """What came of the utterance before it, in seconds; the same each time it is asked for."""
     start: int = 0
     """Where in it the rendition begins that is under way."""
     earlier: Reception | None = None
@@ -132,6 +134,7 @@ class Rendering:
         metrics: Told what is measured.
         phrases: What was kept of what is said often, if anything is.
         streaming: Whether frames are passed on while audio arrives, or when all of a line is there.
+        make_marker: Makes what marks the sound as synthetic, if it is to be marked.
     """
 
     def __init__(
@@ -142,6 +145,7 @@ class Rendering:
         *,
         phrases: Phrases | None = None,
         streaming: bool = True,
+        make_marker: MakeMarker | None = None,
     ) -> None:
         self._casting = casting
         self._roster = casting.roster
@@ -149,6 +153,7 @@ class Rendering:
         self._metrics = metrics
         self._phrases = phrases
         self._streaming = streaming
+        self._make_marker = make_marker
         self._passed_over: list[str] = []
         self.spoken_by = SpokenBy()
         """Who spoke last; nobody yet, if nothing came."""
@@ -175,7 +180,7 @@ class Rendering:
             EngineError: Nobody could speak it, or the rest of it.
             CodecError: What the only engine sent cannot be played.
         """
-        line, problems = _Line(text, hidden), list[VoiceError]()
+        line, problems = _Line(text, hidden, began_s=self._metrics.received_s), list[VoiceError]()
         sources = deque(await self._sources(line))
         while sources and not self._casting.voice_is_wrong(sources[0].engine, problems):
             source = sources[0]
@@ -260,7 +265,7 @@ class Rendering:
         try:
             async with _until(deadline_s, source.engine):
                 stream = await self._open(source, request, line)
-            async with aclosing(self._frames(source, stream, line.received)) as blocks:
+            async with aclosing(self._frames(source, stream, line)) as blocks:
                 async with _until(deadline_s, source.engine):
                     block = await self._opening(blocks, line)
                 if block:
@@ -326,19 +331,23 @@ class Rendering:
             return self._phrases.keeping(source.engine, request, stream)
         return stream
 
-    def _frames(self, source: _Source, stream: SpeechStream, received: Reception) -> AsyncGenerator[bytes, None]:
+    def _frames(self, source: _Source, stream: SpeechStream, line: _Line) -> AsyncGenerator[bytes, None]:
+        assert line.received is not None
         def tell_first_byte() -> None:
             self._trail.event(EventType.TTS_FIRST_BYTE, {"engine": stream.engine})
 
         receiver = Receiver(
             stream,
             source.engine.expected_format,
-            received,
+            line.received,
             self._roster.clock,
             tell_first_byte,
             streaming=self._streaming,
         )
-        return receiver.frames()
+        frames = receiver.frames()
+        if (make_marker := self._make_marker) is None:
+            return frames
+        return _marked(frames, line.received, lambda fmt: make_marker(fmt, line.began_s))
 
     async def _beginning(
         self, source: _Source, stream: SpeechStream, line: _Line
@@ -426,6 +435,22 @@ class Rendering:
         """Add to what the user should know; what is known already is not said again."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+async def _marked(
+    blocks: AsyncGenerator[bytes, None], received: Reception, make: Callable[[PcmFormat], FrameConverter]
+) -> AsyncGenerator[bytes, None]:
+    """The same frames, marked: a few milliseconds later, as many in the end."""
+    marker: FrameConverter | None = None
+    async with aclosing(blocks):
+        async for block in blocks:
+            if marker is None:
+                assert received.format is not None
+                marker = make(received.format)
+            if frames := marker.convert(block):
+                yield frames
+    if marker is not None and (rest := marker.flush()):
+        yield rest
 
 
 @asynccontextmanager

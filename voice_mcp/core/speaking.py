@@ -222,6 +222,7 @@ class Speech:
             self._metrics,
             phrases=speaker.phrases,
             streaming=speaker.output.streaming,
+            make_marker=speaker.output.make_marker,
         )
         self._outlet = Outlet(
             speaker.speakers,

@@ -127,6 +127,19 @@ class AudioChild:
         return not waiting
 
     async def _read(self, process: Process) -> None:
+        """Pass its reports on until it is gone, and tell that it is, whatever happens."""
+        try:
+            await self._pass_reports_on(process)
+        except Exception:
+            # A mistake of ours: whoever waits for its sound must not wait for ever, and a fresh process may do better.
+            logger.exception("a report of the audio process could not be taken; it is replaced")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
+        del self._readers[process]
+        self._on_end(process, process.returncode)
+
+    async def _pass_reports_on(self, process: Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
             if not line.endswith(b"\n"):  # it was killed in the middle of it
@@ -138,6 +151,3 @@ class AudioChild:
                 except asyncio.IncompleteReadError:
                     break
             self._on_report(report)
-        await process.wait()
-        del self._readers[process]
-        self._on_end(process, process.returncode)
