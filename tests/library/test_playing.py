@@ -50,6 +50,16 @@ def test_without_a_loop_say_does_the_same(tts: TTS) -> None:
 
 
 @pytest.mark.anyio
+async def test_what_was_closed_speaks_again(tts: TTS) -> None:
+    async with asyncio.timeout(WAIT_S):
+        async with tts:
+            await asyncio.gather(tts.streaming_say("One."), tts.streaming_say("Two."))
+        async with tts:
+            said = await asyncio.gather(tts.streaming_say("Three."), tts.streaming_say("Four."))
+    assert all(each.duration_s > 0 for each in said)
+
+
+@pytest.mark.anyio
 async def test_two_at_once_are_heard_one_after_the_other(tts: TTS) -> None:
     async with asyncio.timeout(WAIT_S):
         one, other = await asyncio.gather(tts.streaming_say(TEXT), tts.streaming_say("Another one."))

@@ -223,9 +223,14 @@ class TTS:
             return self._workshop.call(lambda: self._write(path, lines, sampling, watch))
 
     def close(self) -> None:
-        """Let go of the engines, the device and the thread. May be called twice."""
+        """Let go of the engines, the device and the thread. May be called twice; a later text begins anew."""
         self._workshop.call(self._let_go)
         self._workshop.close()
+
+    async def aclose(self) -> None:
+        """The same, for a caller with an event loop."""
+        await self._workshop.acall(self._let_go)
+        await asyncio.to_thread(self._workshop.close)
 
     def __enter__(self) -> Self:
         return self
@@ -234,6 +239,14 @@ class TTS:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     # --- in the workshop ---------------------------------------------------------------------------------------
 
@@ -303,7 +316,7 @@ class TTS:
             for engine in self._roster.engines:
                 if engine is not self._own:
                     await engine.aclose()
-        self._link = self._roster = None
+        self._link = self._roster = self._voice_taken = None
 
 
 def _checked_speed(speed: float) -> float:
