@@ -100,15 +100,20 @@ def test_where_nothing_is_to_be_heard_a_file_is_to_be_named(monkeypatch: pytest.
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-@pytest.mark.parametrize("how", ["asyncio.run(tts.streaming_say(LONG))", "tts.say(LONG)"])
+@pytest.mark.parametrize("how", ["asyncio.run(tts.streaming_say(LONG, progress=tell))", "tts.say(LONG, progress=tell)"])
 def test_ctrl_c_ends_the_program_and_leaves_no_process(tmp_path: Path, how: str) -> None:
     script = textwrap.dedent(f"""
         import asyncio
         from voice_mcp import TTS
         LONG = {LONG!r}
         tts = TTS("tone")
-        tts.say("Ready.")
-        print(tts._link.pid, flush=True)
+        told = []
+
+        def tell(progress):
+            if not told:
+                print(tts._link.pid, flush=True)
+            told.append(progress)
+
         try:
             {how}
         except KeyboardInterrupt:

@@ -333,6 +333,7 @@ class Rendering:
 
     def _frames(self, source: _Source, stream: SpeechStream, line: _Line) -> AsyncGenerator[bytes, None]:
         assert line.received is not None
+
         def tell_first_byte() -> None:
             self._trail.event(EventType.TTS_FIRST_BYTE, {"engine": stream.engine})
 

@@ -231,8 +231,9 @@ class Run:
                 await attempt.outcome()  # once more: the device may have gone meanwhile
             except PlaybackError as exc:
                 self._attempt, after_hold = None, False
-                was_there = was_there or (attempt is not None and attempt.was_open)
-                self._despair_or_wait(exc, was_there=was_there)
+                is_lost = attempt is not None and attempt.was_open
+                was_there = was_there or is_lost
+                self._despair_or_wait(exc, was_there=was_there, is_lost=is_lost)
             else:
                 self._flow(opened, passage)
                 return
@@ -249,13 +250,19 @@ class Run:
     def _new_patience(self) -> Patience:
         return Patience(0.0 if self._order.to_file else self._config.device_wait_s, time.perf_counter())
 
-    def _despair_or_wait(self, error: PlaybackError, *, was_there: bool) -> None:
-        """A device that is gone may come back, and one that is held may be let go; any other is not waited for."""
+    def _despair_or_wait(self, error: PlaybackError, *, was_there: bool, is_lost: bool) -> None:
+        """A device that is gone may come back, and one that is held may be let go; any other is not waited for.
+
+        One that was open, and lost before anything flowed, is a loss like any other.
+        """
         if self._ended.done():
             return
         worth_waiting = self._is_lost or was_there or isinstance(error, DeviceBusy)
-        if worth_waiting and self._patience.lasts(time.perf_counter()):
-            self._patience.failed(time.perf_counter())
+        now_s = time.perf_counter()
+        if worth_waiting and is_lost and self._patience.allows_loss_at(self._ledger.heard_frames, now_s):
+            return
+        if worth_waiting and not is_lost and self._patience.lasts(now_s):
+            self._patience.failed(now_s)
             return
         self._fail(error)
         if not self._is_lost:  # else the loss has been told
