@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_mcp.samples.convert import Samples
+from voice_mcp.samples.running_maximum import running_maximum
 
 CEILING_DB = -1.0
 """What encoders need to spare, relative to full scale. Source: EBU R 128, and AES TD1004."""
@@ -125,7 +126,7 @@ class Limiter:
         ready = len(self._coming) - self._ahead
         if ready <= 0:
             return np.zeros(0, np.float32)
-        down = self._let_go(_running_maximum(self._coming, self._ahead + 1))
+        down = self._let_go(running_maximum(self._coming, self._ahead + 1))
         self._coming = self._coming[ready:]
         run = np.concatenate((self._recent, down))
         self._recent = run[len(run) - self._ahead :]
@@ -166,16 +167,6 @@ def limited(samples: Samples, rate_hz: int, *, ceiling_db: float = CEILING_DB) -
 
 def _loudest(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
     return magnitudes if magnitudes.ndim == 1 else magnitudes.max(axis=1)
-
-
-def _running_maximum(values: _Steps, width: int) -> _Steps:
-    """The maximum of each ``width`` neighbours, by doubling: log2(width) passes over all of them."""
-    have = 1
-    while have < width:
-        step = min(have, width - have)
-        values = np.maximum(values[:-step], values[step:])
-        have += step
-    return values
 
 
 def _between_samples() -> NDArray[np.float32]:
