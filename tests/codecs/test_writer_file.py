@@ -31,10 +31,10 @@ from tests.codecs.writer_support import (
     tags_of,
 )
 from voice_mcp import StreamingAudioWriter
-from voice_mcp.codecs.writer import synthetic_tags
 from voice_mcp.audio.wav import wav_header
 from voice_mcp.codecs.encoders.wav import riff_header
 from voice_mcp.codecs.wav import WavDecoder
+from voice_mcp.codecs.writer import synthetic_tags
 from voice_mcp.types import PcmFormat
 
 SOUND = sound(7_000)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.marking import RATE_HZ, after, marked, resampled, spoken, windows
 from tests.support.spoken import said
 from voice_mcp.samples.convert import Samples, to_samples
-from voice_mcp.watermark.detector import MOST_FALSE_ALARM, detect, false_alarm, scan
+from voice_mcp.watermark.detector import MOST_FALSE_ALARM, detect, false_alarm, least_score, scan
 
 KEY = "a key"
 
@@ -103,7 +103,7 @@ def test_both_channels_are_listened_to() -> None:
 def test_a_scan_tells_where_the_mark_is() -> None:
     speech = spoken()
     sound = np.concatenate((noise(6.0), marked(speech[: 6 * RATE_HZ], KEY), speech[6 * RATE_HZ : 12 * RATE_HZ]))
-    found = list(scan(sound, RATE_HZ, KEY))
+    found = list(scan([sound], RATE_HZ, KEY))
 
     assert [found[0].start_s, found[-1].end_s] == [0.0, 18.0]
     assert all(stretch.is_marked for stretch in found if stretch.start_s >= 6 and stretch.end_s <= 12)
@@ -111,7 +111,21 @@ def test_a_scan_tells_where_the_mark_is() -> None:
 
 
 def test_a_scan_of_less_than_a_window_looks_at_all_of_it() -> None:
-    found = list(scan(marked(spoken(), KEY)[: 2 * RATE_HZ], RATE_HZ, KEY))
+    found = list(scan([marked(spoken(), KEY)[: 2 * RATE_HZ]], RATE_HZ, KEY))
 
     assert len(found) == 1
     assert found[0].is_marked
+
+
+@pytest.mark.parametrize("piece", [7_777, RATE_HZ, 20 * RATE_HZ])
+@pytest.mark.parametrize("frames", [0, 100, 3 * RATE_HZ, 3 * RATE_HZ + 1, 9 * RATE_HZ // 2, 10 * RATE_HZ])
+def test_a_scan_does_not_depend_on_how_the_sound_was_cut(frames: int, piece: int) -> None:
+    sound = spoken()[:frames]
+    found = list(scan((sound[start : start + piece] for start in range(0, frames, piece)), RATE_HZ, KEY))
+
+    assert found == list(scan([sound], RATE_HZ, KEY))
+    assert found[-1].end_s == frames / RATE_HZ
+
+
+def test_the_least_score_is_just_enough() -> None:
+    assert false_alarm(least_score() + 1e-9) <= MOST_FALSE_ALARM < false_alarm(least_score() - 1e-9)

@@ -11,7 +11,7 @@ comes by chance with a probability under exp(-z²/2), at each of the places that
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,21 +74,38 @@ def detect(samples: Samples, rate_hz: int, key: str = PUBLIC_KEY, *, start_s: fl
 
 
 def scan(
-    samples: Samples, rate_hz: int, key: str = PUBLIC_KEY, *, window_s: float = WINDOW_S, step_s: float = WINDOW_S / 2
+    chunks: Iterable[Samples],
+    rate_hz: int,
+    key: str = PUBLIC_KEY,
+    *,
+    window_s: float = WINDOW_S,
+    step_s: float = WINDOW_S / 2,
 ) -> Iterator[Detection]:
-    """Look for it in stretch after stretch: where the mark begins, ends, and begins anew.
+    """Look for it in stretch after stretch: where the mark begins, ends, and begins anew. No more is kept than that.
 
     Args:
-        samples: The sound, (n,) or (n, channels).
+        chunks: The sound in order, in pieces of any size, (n,) or (n, channels).
         rate_hz: Frames per second.
         key: Whose mark.
         window_s: How long a stretch is.
         step_s: From the beginning of one to that of the next. The last one ends with the sound.
     """
     window, step = round(window_s * rate_hz), max(1, round(step_s * rate_hz))
-    last = max(0, len(samples) - window)
-    for start in [*range(0, last, step), last]:
-        yield detect(samples[start : start + window], rate_hz, key, start_s=start / rate_hz)
+    start, kept = 0, np.zeros(0, np.float32)
+    for chunk in chunks:
+        kept = np.concatenate((kept, chunk if chunk.ndim == 1 else chunk.mean(axis=1, dtype=np.float32)))
+        while len(kept) >= window + step:
+            yield detect(kept[:window], rate_hz, key, start_s=start / rate_hz)
+            start, kept = start + step, kept[step:]
+    if len(kept) > window:
+        yield detect(kept[:window], rate_hz, key, start_s=start / rate_hz)
+    last = kept[-window:]
+    yield detect(last, rate_hz, key, start_s=(start + len(kept) - len(last)) / rate_hz)
+
+
+def least_score() -> float:
+    """The score from which on sound is called marked."""
+    return math.sqrt(2 * math.log(_PLACES / MOST_FALSE_ALARM))
 
 
 def false_alarm(score: float) -> float:
