@@ -22,8 +22,8 @@ from voice_mcp.watermark.detector import WINDOW_S, detect, false_alarm
 from voice_mcp.watermark.marker import Watermarker
 
 VOICES = (
-    *("en-us+f3", "en-us+m7", "en-gb-scotland", "en-gb+m2"),
-    *("es+f2", "it", "pt-br+f4", "en-us+croak"),
+    *("en-us+m7", "en-gb-scotland", "en-us+croak", "en-029+m5"),
+    *("es+f2", "nl+f1", "sv+m3", "pl"),
 )
 """Others than the strength of the mark was chosen with."""
 CODECS = ("none", "resampled", "mp3", "opus")

@@ -38,7 +38,7 @@ class Watermarker:
 
     Holds back at most ``delay_frames``, 21 ms; ``flush`` gives the last ones. Digital silence stays digital silence.
     The pattern goes by a count of samples from the beginning of the stream, so chunks need no marks of their own.
-    Takes about 2 ms of processor time for a second at 24 kHz.
+    Takes 2 to 3 ms of processor time for a second at 24 kHz.
 
     Args:
         key: Whoever knows it can tell the mark, and make it.
