@@ -27,6 +27,7 @@ ALL = (
     "round_trip",
     "echo",
     "recognisers",
+    "watermark",
     "floor",
     "network",
     "library",

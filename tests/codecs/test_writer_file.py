@@ -34,6 +34,7 @@ from voice_mcp import StreamingAudioWriter
 from voice_mcp.audio.wav import wav_header
 from voice_mcp.codecs.encoders.wav import riff_header
 from voice_mcp.codecs.wav import WavDecoder
+from voice_mcp.codecs.writer import synthetic_tags
 from voice_mcp.types import PcmFormat
 
 SOUND = sound(7_000)
@@ -189,6 +190,26 @@ def test_tags_without_a_place_of_their_own_go_into_the_comment(make: Any, format
 @pytest.mark.parametrize("format", ["pcm", "aac"])
 def test_where_there_is_no_room_for_tags_there_are_none(format: str) -> None:
     assert streamed(format, [SOUND], tags=TAGS) == streamed(format, [SOUND])
+
+
+@pytest.mark.parametrize(("make", "format"), [(filed, "wav"), (streamed, "ogg"), (filed, "ogg")])
+def test_synthetic_speech_says_so_in_the_comment(make: Any, format: str) -> None:
+    data = make(format, [SOUND], tags=synthetic_tags(format, is_stream=make is streamed))
+
+    assert tags_of(format, data)["comment"] == "synthetic: voice-mcp"
+
+
+@pytest.mark.parametrize("make", [streamed, filed])
+@pytest.mark.parametrize("format", ["flac", "mp3", "opus"])
+def test_synthetic_speech_says_so_in_a_tag_of_its_own(make: Any, format: str) -> None:
+    data = make(format, [SOUND], tags=synthetic_tags(format, is_stream=make is streamed))
+
+    assert tags_of(format, data)["synthetic"] == "voice-mcp"
+
+
+@pytest.mark.parametrize("format", ["pcm", "aac", "wav"])
+def test_a_stream_that_must_not_grow_does_not_say_that_it_is_synthetic(format: str) -> None:
+    assert synthetic_tags(format, is_stream=True) == {}
 
 
 # --- bad ends ----------------------------------------------------------------------------------------------------

@@ -108,6 +108,17 @@ def test_the_gain_of_a_deep_steady_tone_hardly_moves() -> None:
     assert np.ptp(gain_db) < 0.1
 
 
+@pytest.mark.parametrize("true_peak", [True, False])
+def test_what_begins_and_ends_too_loud_is_turned_down_and_not_cut_off(true_peak: bool) -> None:
+    said = tone(220, 0.5, peak=1.4, phase=np.pi / 2)
+    heard = through(lambda: Limiter(RATE_HZ, true_peak=true_peak), [said])
+    loud = np.abs(said) > 0.5
+    gain_db = 20 * np.log10(heard[loud] / said[loud])
+
+    # What was cut off would leave the lower samples beside a peak as they were.
+    assert gain_db.max() < 20 * np.log10(CEILING / 1.4) + 0.1
+
+
 def test_after_the_end_another_run_can_begin() -> None:
     limiter, said = make(), swelling()
 

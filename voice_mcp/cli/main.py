@@ -25,6 +25,7 @@ from voice_mcp.cli.speak import speak
 from voice_mcp.cli.speech_server import speech_server
 from voice_mcp.cli.stats import stats
 from voice_mcp.cli.voices import voices
+from voice_mcp.cli.watermark import watermark
 from voice_mcp.errors import VoiceError
 
 ABOUT = """Gives AI agents a voice.
@@ -58,7 +59,7 @@ def build_commands() -> typer.Typer:
     panels: dict[str, tuple[Callable[..., None], ...]] = {
         SPEAKING: (speak, converse, demo, speech_server),
         KEYS: (hush, control, status),
-        LOOKING: (doctor, voices, devices, settings),
+        LOOKING: (doctor, voices, devices, settings, watermark),
         RECORDS: (log, stats, privacy, forget),
     }
     for panel, members in panels.items():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from voice_mcp.codecs.writer import StreamingAudioWriter
+from voice_mcp.codecs.writer import StreamingAudioWriter, synthetic_tags
 from voice_mcp.errors import CodecError, InvalidInput, StorageError
 from voice_mcp.types import PcmFormat
 
@@ -30,16 +30,25 @@ class RecordingFile:
 
     Takes over the empty file of a reservation, and refuses one that holds anything. One owner at a time.
 
+    Args:
+        path: The file.
+        fmt: The shape of the frames.
+        audio_format: One of the writer's formats.
+        synthetic: Say in a tag that this is synthetic speech; not for what a microphone heard.
+
     Raises:
         StorageError: The file cannot be made, or a block cannot be encoded or written.
     """
 
-    def __init__(self, path: Path, fmt: PcmFormat, audio_format: str) -> None:
+    def __init__(self, path: Path, fmt: PcmFormat, audio_format: str, *, synthetic: bool = False) -> None:
         self._fmt = fmt
         self._file = _take_over(path)
         try:
             with _as_storage_error():
-                self._writer = StreamingAudioWriter(audio_format, fmt.rate_hz, fmt.channels, seekable=self._file)
+                tags = synthetic_tags(audio_format, is_stream=False) if synthetic else None
+                self._writer = StreamingAudioWriter(
+                    audio_format, fmt.rate_hz, fmt.channels, seekable=self._file, tags=tags
+                )
         except StorageError:
             self._file.close()
             raise

@@ -16,7 +16,7 @@ from voice_mcp.codecs.encoders.opus import OpusEncoder
 from voice_mcp.codecs.encoders.outputs import FileOutput, FileTarget, Output, StreamOutput
 from voice_mcp.codecs.encoders.pcm import PcmEncoder
 from voice_mcp.codecs.encoders.samples import Samples, to_int16
-from voice_mcp.codecs.encoders.tags import checked_tags
+from voice_mcp.codecs.encoders.tags import SYNTHETIC, checked_tags
 from voice_mcp.codecs.encoders.vorbis import VorbisEncoder
 from voice_mcp.codecs.encoders.wav import WavEncoder
 from voice_mcp.errors import WriterMisuse
@@ -88,7 +88,8 @@ class StreamingAudioWriter:
         seekable: Where to write a file.
         bitrate: Bits per second, for ``mp3``, ``opus`` and ``aac``.
         tags: Title, artist, comment, ... by name; any name will do, and where the container has no place for it, it
-            goes into the comment. ``pcm`` and ``aac`` have no room for tags.
+            goes into the comment. ``pcm`` and ``aac`` have no room for tags. ``synthetic_tags`` says of speech that
+            nobody spoke it.
         frames: How many frames will come, when that is known: streams of WAV and FLAC then say it from the start. A
             promise: another number is refused.
 
@@ -231,6 +232,18 @@ class StreamingAudioWriter:
             self._closed = True
             self._output.close()
             raise
+
+
+def synthetic_tags(format: str, *, is_stream: bool) -> Mapping[str, str]:
+    """The tag of synthetic speech, ``synthetic``: ``voice-mcp``, for ``tags``; nothing where it would do harm.
+
+    A stream of WAV gets none: many count on its header having 44 bytes. ``pcm`` and ``aac`` have no room for it.
+
+    Args:
+        format: One of ``FORMATS``.
+        is_stream: Whether it is written as a stream, and not into a file.
+    """
+    return {} if format in ("pcm", "aac") or (format == "wav" and is_stream) else SYNTHETIC
 
 
 def _chosen_format(name: str) -> WriterFormat:

@@ -7,8 +7,7 @@ The mean of a maximum over the same time is never less than what any peak in it 
 heard. How far down is kept in whole numbers of 2^-20 octaves: sums and maxima of them are exact, so the output does
 not depend on how the input was cut. Where nothing is too loud, the gain is 1 and every sample passes as it is.
 
-Source: ITU-R BS.1770-5, annex 2, for peaks between the samples; the maximum and the mean are how Lagrange, Giannoulis
-and others build look-ahead limiters.
+Source: ITU-R BS.1770-5, annex 2, for peaks between the samples.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_mcp.samples.convert import Samples
+from voice_mcp.samples.running_maximum import running_maximum
 
 CEILING_DB = -1.0
-"""What encoders need to spare, relative to full scale. Source: EBU R 128, and AES TD1004."""
+"""What encoders need to spare, relative to full scale. Source: EBU R 128."""
 LOOK_AHEAD_S = 0.005
 RELEASE_DB_PER_S = 20.0
 """Fast enough for the next syllable, and slow enough that the periods of a deep voice pass without a ripple."""
@@ -86,15 +86,15 @@ class Limiter:
         return rest
 
     def _begin(self) -> None:
-        """Before the sound there was silence, which needs no gain."""
+        """Before the sound there was silence, and what is turned down at once began to be in it."""
         shape = () if self._channels == 1 else (self._channels,)
         self._held = np.zeros((0, *shape), np.float32)
         self._last: Samples = np.zeros((_TAPS - 1, *shape), np.float32)
-        self._coming: _Steps = np.zeros(0, np.int64)
+        self._coming: _Steps = np.zeros(self._ahead, np.int64)
         self._released = 0
         self._recent: _Steps = np.zeros(self._ahead, np.int64)
-        self._skip = self.delay_frames - self._ahead
-        """Gains still to come for frames that never were: the filter tells of frames it has not heard yet."""
+        self._skip = self.delay_frames
+        """Gains still to come of that silence."""
 
     def _loudness(self, samples: Samples) -> NDArray[np.float32]:
         """How loud it is at and around each frame; with ``true_peak`` ``_TAPS / 2`` frames late."""
@@ -125,7 +125,7 @@ class Limiter:
         ready = len(self._coming) - self._ahead
         if ready <= 0:
             return np.zeros(0, np.float32)
-        down = self._let_go(_running_maximum(self._coming, self._ahead + 1))
+        down = self._let_go(running_maximum(self._coming, self._ahead + 1))
         self._coming = self._coming[ready:]
         run = np.concatenate((self._recent, down))
         self._recent = run[len(run) - self._ahead :]
@@ -166,16 +166,6 @@ def limited(samples: Samples, rate_hz: int, *, ceiling_db: float = CEILING_DB) -
 
 def _loudest(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
     return magnitudes if magnitudes.ndim == 1 else magnitudes.max(axis=1)
-
-
-def _running_maximum(values: _Steps, width: int) -> _Steps:
-    """The maximum of each ``width`` neighbours, by doubling: log2(width) passes over all of them."""
-    have = 1
-    while have < width:
-        step = min(have, width - have)
-        values = np.maximum(values[:-step], values[step:])
-        have += step
-    return values
 
 
 def _between_samples() -> NDArray[np.float32]:

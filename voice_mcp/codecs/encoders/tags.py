@@ -10,6 +10,8 @@ from voice_mcp.errors import WriterMisuse
 
 # What every container can hold: a Vorbis comment ends its name with "=", an INFO text ends with NUL.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_ -]*")
+SYNTHETIC: Mapping[str, str] = {"synthetic": "voice-mcp"}
+"""What says that nobody spoke this; a WAV file has it in its comment (INFO ICMT), MP3 in a TXXX frame of ID3v2."""
 MOST_BYTES = 32_768
 """All tags together fit one Ogg page, and no listener waits for them."""
 
