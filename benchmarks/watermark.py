@@ -129,7 +129,7 @@ def _cost() -> Iterator[Figure]:
     sound = spoken(VOICES[0])
     marker, began_s = Watermarker(KEY), time.process_time()
     for start in range(0, len(sound), 1_920):
-        marker.mark(sound[start : start + 1_920])
+        marker.process(sound[start : start + 1_920])
     a_second_ms = 1000 * (time.process_time() - began_s) / (len(sound) / RATE_HZ)
     yield Figure("marking, for 1 s of sound in chunks of 80 ms", a_second_ms, "ms", None, "processor time")
     pieces, began_s = windows(sound, WINDOW_S, 50), time.process_time()

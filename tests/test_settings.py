@@ -340,7 +340,7 @@ def test_a_line_that_is_no_setting_is_told_once_with_its_place_and_without_its_w
 def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "agent_voices"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
-    takes_anything |= {"whisper_model"}
+    takes_anything |= {"whisper_model", "watermark_key"}
     takes_anything |= {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
     takes_anything |= {"openai_api_key", "speech_server_token"}
     takes_anything |= {"end_word", "wait_phrases", "repeat_phrases"}

@@ -41,6 +41,7 @@ from voice_mcp.openai_client import load_sdk
 from voice_mcp.parts import (
     build_cues,
     build_engines,
+    build_marker,
     build_microphone,
     build_pauses,
     build_recognizers,
@@ -114,6 +115,7 @@ class App:
             prebuffer_most_s=settings.stream_buffer_ms / 1000,
             pan=settings.pan,
             longest_hold_s=settings.pause_limit_s,
+            make_marker=build_marker(settings),
         )
         roster = SpeechRoster(self.engines, self.clock)
         self.recovery = Recovery(roster)

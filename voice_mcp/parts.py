@@ -16,7 +16,7 @@ from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoi
 from voice_mcp.pipe.child import MICROPHONE_PROCESS, confined
 from voice_mcp.playback.link import DEVICE_BACKENDS, LinkConfig
 from voice_mcp.playback.player import BufferPolicy
-from voice_mcp.protocols import PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
+from voice_mcp.protocols import FrameConverter, MakeMarker, PackAudio, SpeechEngine, SpeechRecognizer, TurnModel
 from voice_mcp.settings import Settings
 from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
@@ -27,7 +27,7 @@ from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.turn.smart_turn import SmartTurn
-from voice_mcp.types import LISTENING_FORMAT, AudioClip
+from voice_mcp.types import LISTENING_FORMAT, AudioClip, PcmFormat
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,20 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
             "voice with VOICEMODE_TTS_ENGINE=auto.",
         )
     return engines
+
+
+def build_marker(settings: Settings) -> MakeMarker | None:
+    """What marks speech as synthetic; None where nothing is to be marked. Loads numpy when the first mark is made."""
+    if settings.watermark_key is None:
+        return None
+    key = settings.watermark_key.get_secret_value()
+
+    def make(fmt: PcmFormat, at_s: float) -> FrameConverter:
+        from voice_mcp.watermark.frames import FrameWatermarker
+
+        return FrameWatermarker(fmt, key, at_s)
+
+    return make
 
 
 def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:

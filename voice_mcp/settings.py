@@ -358,6 +358,9 @@ class Privacy(BaseModel):
     allow_insecure_keys: bool = Field(
         False, description="Send keys over plain HTTP to other machines, where everybody on the way can read them."
     )
+    watermark_key: SecretStr | None = Field(
+        None, description="Mark what is spoken as synthetic, with this key; `voice-mcp watermark` finds the mark."
+    )
 
 
 class SpeechService(BaseModel):

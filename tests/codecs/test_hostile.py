@@ -20,13 +20,29 @@ from voice_mcp.codecs.ogg import OggVorbisDecoder
 from voice_mcp.codecs.ogg_pages import page_checksum
 from voice_mcp.codecs.opus import OpusDecoder
 from voice_mcp.codecs.progressive import MOST_LOST_BYTES, ProgressiveDecoder
+from voice_mcp.codecs.sync_frames import Frame
 from voice_mcp.errors import CodecError, NotAudio
 from voice_mcp.types import PcmFormat
 
 FMT = PcmFormat(24_000, 1)
 FRAMES = 12_000
+
+
+class TellingMp3Decoder(Mp3Decoder):
+    """Keeps what it hands to FFmpeg, whose MP3 decoder makes other samples of the very same damaged packets from one
+    time to the next, by what lay in its memory before. What it is given, and how much comes back, is ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets = b""
+
+    def _frame(self, found: Frame) -> bytes:
+        self.packets += found.data
+        return super()._frame(found)
+
+
 DECODERS: dict[str, Callable[[], ProgressiveDecoder]] = {
-    "mp3": Mp3Decoder,
+    "mp3": TellingMp3Decoder,
     "aac": AacDecoder,
     "flac": FlacDecoder,
     "opus": OpusDecoder,
@@ -74,17 +90,18 @@ def damaged(data: bytes, damage: list[tuple[str, float, int]]) -> bytes:
     return bytes(out)
 
 
-def outcome(kind: str, data: bytes, step: int) -> tuple[bytes, str, int]:
-    """The frames, the error and the count of damage."""
-    decoder, out = DECODERS[kind](), b""
+def outcome(kind: str, data: bytes, step: int) -> tuple[bytes, int, str, int]:
+    """The frames (of MP3 the packets they are made of), how many bytes they are, the error and the count of damage."""
+    decoder, out, error = DECODERS[kind](), b"", ""
     try:
         for start in range(0, len(data), step):
             out += decoder.decode(data[start : start + step])
         out += decoder.flush()
     except CodecError as exc:
-        return out, exc.message, decoder.decode_errors
-    assert decoder.format is not None or not out
-    return out, "", decoder.decode_errors
+        error = exc.message
+    assert error or decoder.format is not None or not out
+    what = decoder.packets if isinstance(decoder, TellingMp3Decoder) else out
+    return what, len(out), error, decoder.decode_errors
 
 
 @pytest.mark.parametrize("kind", DECODERS)

@@ -10,6 +10,7 @@ from voice_mcp.codecs.loudness import loudness_lufs
 from voice_mcp.library.chunks import FORMAT
 from voice_mcp.samples.convert import to_frames
 from voice_mcp.tts.tone import ToneEngine
+from voice_mcp.watermark.detector import detect
 
 TEXT = "Every word has a tone of its own. This is the second sentence, which is a little longer than the first one."
 
@@ -36,6 +37,23 @@ def test_streaming_and_whole_are_the_same_at_a_wanted_loudness_too() -> None:
     with TTS(ToneEngine(), loudness_lufs=-14.0) as tts:
         streamed = np.concatenate(list(tts.generate_streaming(TEXT, chunk_size=3)))
         assert np.array_equal(streamed, tts.generate(TEXT))
+
+
+SPOKEN = "A sentence that is spoken by a voice, and takes a few seconds of time. Another one follows it at once."
+
+
+def test_what_is_marked_is_found_and_what_is_not_is_not() -> None:
+    with TTS("espeak") as tts, TTS("espeak", watermark_key="ours", loudness_lufs=-18) as marked:
+        assert not detect(tts.generate(SPOKEN), 24_000, "ours").is_marked
+        chunks = list(marked.generate_streaming(SPOKEN, chunk_size=3))
+    assert detect(np.concatenate(chunks), 24_000, "ours").is_marked
+    assert not detect(np.concatenate(chunks), 24_000, "theirs").is_marked
+
+
+def test_the_key_may_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEMODE_WATERMARK_KEY", "ours")
+    with TTS("espeak") as tts:
+        assert detect(tts.generate(SPOKEN), 24_000, "ours").is_marked
 
 
 def test_speakers_of_a_dialogue_are_as_loud_as_each_other() -> None:

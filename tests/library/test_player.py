@@ -41,7 +41,11 @@ def test_chunks_reach_the_card_once_in_their_order(card: PulseCard) -> None:
     with StreamingAudioPlayer() as player:
         for start in range(0, len(sound), 1920):
             player.queue_audio(sound[start : start + 1920])
-    assert judge(card.captured(), sent).exact
+        assert player.drain() == pytest.approx(3.0)
+        gaps = player.underruns  # none but on a machine that is very busy
+    verdict = judge(card.captured(), sent)
+    assert (verdict.missing, verdict.repeated, len(verdict.gaps)) == (0, 0, gaps)
+    assert verdict.exact or gaps
 
 
 @pytest.mark.pulse

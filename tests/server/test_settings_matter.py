@@ -43,10 +43,12 @@ from voice_mcp.errors import ListeningUnavailable, MicrophoneUnavailable, Settin
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
 from voice_mcp.parts import build_cues, build_pauses, build_turn_model, link_config, prepared_turn_model, turn_rules
+from voice_mcp.samples.convert import to_samples
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot
 from voice_mcp.types import LISTENING_FORMAT, RecognitionHints, Transcript
+from voice_mcp.watermark.detector import detect
 
 EAGERNESS: tuple[Literal["careful", "balanced", "quick"], ...] = ("careful", "balanced", "quick")
 
@@ -741,6 +743,20 @@ async def test_whisper_model_listens_after_the_endpoints_once_it_is_there(tmp_pa
         names.append([recognizer.name for recognizer in house.transcriber.roster.engines])
         await house.aclose()
     assert names == [["127.0.0.1:1"], ["127.0.0.1:1", "whisper"]]
+
+
+@pytest.mark.parametrize("key", [None, "a key of our own"])
+async def test_watermark_key_marks_what_is_said_and_nothing_else_is_changed(tmp_path: Path, key: str | None) -> None:
+    text = "One after the other, many short sentences are said. Each of them is a request. They bear one mark. All do."
+    given = SecretStr(key) if key is not None else None
+    house = make_house(tmp_path, tts_engine="espeak", save_audio=True, watermark_key=given)
+    result = await said(house, text)
+    with wave.open(result["audio_path"]) as file:
+        samples = to_samples(file.readframes(file.getnframes()))
+        rate_hz = file.getframerate()
+    assert result["duration_s"] == pytest.approx(len(samples) / rate_hz, abs=0.001)
+    assert detect(samples, rate_hz, "a key of our own").is_marked == (key is not None)
+    assert not detect(samples, rate_hz, "another key").is_marked
 
 
 async def test_no_setting_is_without_a_test() -> None:

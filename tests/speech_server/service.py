@@ -16,7 +16,7 @@ from typing import Any, Self
 import openai
 
 from tests.support.waiting import eventually
-from voice_mcp.protocols import SpeechEngine
+from voice_mcp.protocols import MakeMarker, SpeechEngine
 from voice_mcp.speech_server.engines import Engines
 from voice_mcp.speech_server.options import Options
 from voice_mcp.speech_server.run import SpeechServer, run_service
@@ -56,11 +56,12 @@ class Service:
 
     Args:
         engines: Who can speak; tones unless told otherwise.
+        make_marker: What marks their speech, if it is marked.
         options: How it is served; the port is always one that is free.
     """
 
-    def __init__(self, *engines: SpeechEngine, **options: Any) -> None:
-        self._engines = Engines(engines or (ToneEngine(),))
+    def __init__(self, *engines: SpeechEngine, make_marker: MakeMarker | None = None, **options: Any) -> None:
+        self._engines = Engines(engines or (ToneEngine(),), make_marker)
         self._options = Options(port=0, **options)
         self._ready: Future[SpeechServer] = Future()
         self._thread = threading.Thread(target=self._run, name="speech service", daemon=True)

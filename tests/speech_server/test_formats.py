@@ -12,11 +12,16 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from tests.speech_server.service import Service
+from voice_mcp.parts import build_marker
+from voice_mcp.samples.convert import to_samples
+from voice_mcp.settings import Settings
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.types import SpeechRequest
+from voice_mcp.watermark.detector import detect
 
 soundfile: Any = importlib.import_module("soundfile")  # it has no types
 
@@ -128,3 +133,12 @@ async def _espeak_frames(text: str) -> int:
     size_bytes = sum([len(block) async for block in stream])
     await engine.aclose()
     return size_bytes // 2
+
+
+def test_where_a_key_is_set_what_is_sent_is_marked() -> None:
+    key = SecretStr("a key of our own")
+    text = "A sentence that is spoken by a voice, and takes a few seconds of time. Another one follows it at once."
+    with Service(EspeakEngine(), make_marker=build_marker(Settings(watermark_key=key))) as marking:
+        answer = marking.order(input=text, response_format="pcm")
+    assert detect(to_samples(answer.body), RATE_HZ, key.get_secret_value()).is_marked
+    assert not detect(to_samples(answer.body), RATE_HZ, "another key").is_marked

@@ -34,7 +34,7 @@ def spoken(voice: str = "en-us", text: str = TEXT, rate_hz: int = RATE_HZ) -> Sa
 def marked(samples: Samples, key: str, rate_hz: int = RATE_HZ) -> Samples:
     """All of it with the mark of a key."""
     marker = Watermarker(key, rate_hz)
-    return np.concatenate((marker.mark(samples), marker.flush()))
+    return np.concatenate((marker.process(samples), marker.flush()))
 
 
 def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:

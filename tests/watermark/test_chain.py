@@ -29,7 +29,7 @@ def chained(pieces: list[list[Samples]], gain: float) -> Samples:
         joined += [joiner.process(chunk) for chunk in chunks]
     joined.append(joiner.flush())
     limited = [limiter.process(apply(gain, chunk)) for chunk in joined] + [limiter.flush()]
-    return np.concatenate([*(marker.mark(chunk) for chunk in limited), marker.flush()])
+    return np.concatenate([*(marker.process(chunk) for chunk in limited), marker.flush()])
 
 
 @settings(deadline=None, max_examples=10)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from tests.support.marking import RATE_HZ, marked, snr_db, spoken
 from voice_mcp.errors import InvalidInput
 from voice_mcp.samples.convert import Samples
+from voice_mcp.watermark.detector import detect
 from voice_mcp.watermark.marker import Watermarker
 
 
 def in_pieces(samples: Samples, cuts: list[int], rate_hz: int = RATE_HZ, channels: int = 1) -> Samples:
     marker = Watermarker("key", rate_hz, channels)
     places = [0, *sorted(min(cut, len(samples)) for cut in cuts), len(samples)]
-    return np.concatenate([*(marker.mark(samples[start:end]) for start, end in pairwise(places)), marker.flush()])
+    return np.concatenate([*(marker.process(samples[start:end]) for start, end in pairwise(places)), marker.flush()])
 
 
 @settings(deadline=None, max_examples=30)
@@ -37,7 +38,7 @@ def test_the_output_is_as_long_as_the_input(frames: int) -> None:
 def test_what_is_held_back_is_no_more_than_reported() -> None:
     marker, out = Watermarker("key"), 0
     for number in range(100):
-        out += len(marker.mark(spoken()[77 * number : 77 * (number + 1)]))
+        out += len(marker.process(spoken()[77 * number : 77 * (number + 1)]))
         assert 77 * (number + 1) - out <= marker.delay_frames <= 0.022 * RATE_HZ
 
 
@@ -76,11 +77,23 @@ def test_every_channel_is_marked_like_one_alone() -> None:
     assert np.array_equal(heard[:, 1], in_pieces(both[:, 1], []))
 
 
+def test_pieces_that_are_marked_apart_bear_one_pattern() -> None:
+    said, piece = spoken()[: 9 * RATE_HZ], RATE_HZ // 2
+    apart, anew = list[Samples](), list[Samples]()
+    for start in range(0, len(said), piece):
+        for parts, at_s in ((apart, start / RATE_HZ), (anew, 0.0)):
+            marker = Watermarker("key", RATE_HZ, start_s=at_s)
+            parts += [marker.process(said[start : start + piece]), marker.flush()]
+
+    assert detect(np.concatenate(apart), RATE_HZ, "key").is_marked
+    assert not detect(np.concatenate(anew), RATE_HZ, "key").is_marked
+
+
 def test_after_the_end_another_run_can_begin() -> None:
     marker, said = Watermarker("key"), spoken()[:RATE_HZ]
-    first = np.concatenate((marker.mark(said), marker.flush()))
+    first = np.concatenate((marker.process(said), marker.flush()))
 
-    assert np.array_equal(np.concatenate((marker.mark(said), marker.flush())), first)
+    assert np.array_equal(np.concatenate((marker.process(said), marker.flush())), first)
     assert len(marker.flush()) == 0
 
 

@@ -9,6 +9,7 @@ import typer
 
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import standard_error
+from voice_mcp.parts import build_marker
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.options import CONCURRENCY, HOST, PORT, QUEUE, Options
@@ -37,7 +38,7 @@ def speech_server(
 
     token = settings.speech_server_token
     options = Options(host, port, token.get_secret_value() if token else None, concurrency, queue)
-    asyncio.run(run_service(Engines(local_engines(settings)), options, _tell))
+    asyncio.run(run_service(Engines(local_engines(settings), build_marker(settings)), options, _tell))
 
 
 def local_engines(settings: Settings) -> list[SpeechEngine]:

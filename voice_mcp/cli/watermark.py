@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import AsJson, print_json, standard_output, visible
 from voice_mcp.codecs.detect import HEAD_BYTES, choose_decoder
 from voice_mcp.errors import NotAudio, StorageError
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Argument(help="A sound file of any format that can be played.", show_default=False)]
 Key = Annotated[
-    str | None, typer.Option("--key", "-k", help="Whose mark; without it the one that everybody may know of.")
+    str | None,
+    typer.Option("--key", "-k", help="Whose mark; without it VOICEMODE_WATERMARK_KEY, or the key that all know."),
 ]
 NOT_MARKED = 1
 _NAME_ANOTHER = "Name a sound file."
@@ -35,7 +37,7 @@ _RAW_FORMAT = PcmFormat(24_000, 1)
 
 def watermark(file: File, key: Key = None, as_json: AsJson = False) -> None:
     """Say whether a sound file bears the mark of synthetic speech, and where. The exit code is 1 when it does not."""
-    found = list(_detections(file, key))
+    found = list(_detections(file, key or _own_key()))
     marked = _ranges(found)
     best = max(found, key=lambda detection: detection.score)
     if as_json:
@@ -88,12 +90,19 @@ def _ranges(found: Iterable[Detection]) -> list[_Range]:
     return ranges
 
 
-def _detections(file: Path, key: str | None) -> Iterator[Detection]:
-    from voice_mcp.watermark.detector import scan  # numpy: 80 ms
-    from voice_mcp.watermark.marker import PUBLIC_KEY
+def _own_key() -> str:
+    """The one that is set; else the one that everybody knows."""
+    from voice_mcp.watermark.marker import PUBLIC_KEY  # numpy: 80 ms
+
+    key = read_settings().watermark_key
+    return PUBLIC_KEY if key is None else key.get_secret_value()
+
+
+def _detections(file: Path, key: str) -> Iterator[Detection]:
+    from voice_mcp.watermark.detector import scan
 
     rate_hz, chunks = _decoded(file)
-    return scan(chunks, rate_hz, PUBLIC_KEY if key is None else key)
+    return scan(chunks, rate_hz, key)
 
 
 def _decoded(path: Path) -> tuple[int, Iterator[Samples]]:

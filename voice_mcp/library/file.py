@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter
+from voice_mcp.codecs.writer import FORMATS, StreamingAudioWriter, synthetic_tags
 from voice_mcp.errors import InvalidInput, StorageError
 from voice_mcp.library.chunks import FORMAT, FRAME_SAMPLES
 from voice_mcp.library.progress_bar import Watch
@@ -47,7 +47,8 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
     part = path.with_name(f"{path.name}.part")
     frames = 0
     try:
-        writer = StreamingAudioWriter(audio_format, FORMAT.rate_hz, seekable=part)
+        tags = synthetic_tags(audio_format, is_stream=False)
+        writer = StreamingAudioWriter(audio_format, FORMAT.rate_hz, seekable=part, tags=tags)
         try:
             while (samples := await rendition.take_what_is_there(1, PIECE_FRAMES)) is not None:
                 frames += len(samples)

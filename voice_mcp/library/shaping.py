@@ -17,6 +17,7 @@ from voice_mcp.samples.convert import Samples, to_samples
 from voice_mcp.samples.joint import Joiner
 from voice_mcp.samples.level import apply
 from voice_mcp.samples.limiter import Limiter
+from voice_mcp.watermark.marker import Watermarker
 
 
 class Stage(Protocol):
@@ -36,12 +37,15 @@ class Shaper:
 
     Args:
         limits: Whether peaks are kept under the ceiling, as they must be where there are gains.
+        watermark_key: What the sound is marked with; None leaves it unmarked.
     """
 
-    def __init__(self, *, limits: bool) -> None:
+    def __init__(self, *, limits: bool, watermark_key: str | None = None) -> None:
         self._gain = 1.0
         self._joiner = Joiner(FORMAT.rate_hz)
         self._stages: list[Stage] = [Limiter(FORMAT.rate_hz)] if limits else []
+        if watermark_key is not None:
+            self._stages.append(Watermarker(watermark_key, FORMAT.rate_hz))
 
     def next_piece(self, gain: float = 1.0) -> Samples:
         """What follows was rendered by itself, and ``gain`` brings it to its level; returns what is now known."""

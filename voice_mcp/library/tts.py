@@ -52,6 +52,8 @@ class TTS:
         speed: 0.25 to 4.0; 1.0 is normal.
         loudness_lufs: Bring every voice to this loudness (ITU-R BS.1770), with one gain for all it says, and no peak
             above -1 dBFS. -18 is usual for speech. None leaves each voice as it is.
+        watermark_key: Mark the sound as synthetic, with this key (docs/watermark.md). VOICEMODE_WATERMARK_KEY where left
+            out; where that is empty too, the sound is not marked.
         settings: Those of the environment where left out (docs/settings.md).
 
     Raises:
@@ -67,6 +69,7 @@ class TTS:
         voices: Mapping[Speaker, str] | Sequence[str] | None = None,
         speed: float = 1.0,
         loudness_lufs: float | None = None,
+        watermark_key: str | None = None,
         settings: Settings | None = None,
     ) -> None:
         name = engine if isinstance(engine, str) else None
@@ -75,6 +78,8 @@ class TTS:
         self._cast = Cast(voices)
         self._speed = _checked_speed(speed)
         self._calibration = Calibration(loudness_lufs)
+        key = self._settings.watermark_key
+        self._watermark_key = watermark_key or (key.get_secret_value() if key is not None else None)
         self._clock = SystemClock()
         self._workshop = Workshop()
         self._roster: SpeechRoster | None = None
@@ -289,7 +294,7 @@ class TTS:
             voice = self._cast.voice(line.speaker, roster.candidates()[0])
             return Manner(voice, self._settings.tts_voices, self._speed, sampling=sampling)
 
-        shaper = Shaper(limits=self._calibration.target_lufs is not None)
+        shaper = Shaper(limits=self._calibration.target_lufs is not None, watermark_key=self._watermark_key)
         return Rendition(lines, manner, roster, self._calibration, shaper)
 
     def _engines(self) -> SpeechRoster:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from voice_mcp.codecs.writer import StreamingAudioWriter
 from voice_mcp.core.segmentation import segment
-from voice_mcp.protocols import SpeechEngine
+from voice_mcp.protocols import MakeMarker, SpeechEngine
 from voice_mcp.speech_server.orders import DEFAULT_FORMAT
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -19,11 +19,13 @@ class Engines:
 
     Args:
         engines: The default first; none that asks another service.
+        make_marker: Makes what marks their speech as synthetic; None leaves it unmarked.
     """
 
-    def __init__(self, engines: Sequence[SpeechEngine]) -> None:
+    def __init__(self, engines: Sequence[SpeechEngine], make_marker: MakeMarker | None = None) -> None:
         self._by_name = {engine.name: engine for engine in engines}
         self.default = engines[0]
+        self.make_marker = make_marker
 
     @property
     def models(self) -> list[str]:

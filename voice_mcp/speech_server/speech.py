@@ -63,7 +63,8 @@ class SpeechEndpoint:
             ApiError: Too many wait.
             VoiceError: It failed before the first byte, so that it can still be told.
         """
-        async with self._gate.turn(), aclosing(synthesise(engine, request, format)) as pieces:
+        speech = synthesise(engine, request, format, self._engines.make_marker)
+        async with self._gate.turn(), aclosing(speech) as pieces:
             first = await anext(pieces, b"")
             try:
                 await self._give(send, _start(format))

@@ -12,8 +12,8 @@ from voice_mcp.codecs.resample import Resampler
 from voice_mcp.codecs.writer import StreamingAudioWriter
 from voice_mcp.core.segmentation import segment
 from voice_mcp.errors import EngineError, EngineStalled
-from voice_mcp.protocols import SpeechEngine
-from voice_mcp.types import SpeechRequest
+from voice_mcp.protocols import MakeMarker, SpeechEngine
+from voice_mcp.types import PcmFormat, SpeechRequest
 
 RATE_HZ = 24_000
 """What everything is sent in, one channel. Source: OpenAI API reference, Create speech, on ``pcm``; clients that are
@@ -22,7 +22,9 @@ ENGINE_STALL_S = 60.0
 """Seconds without audio after which an engine counts as hung; large models are slow on small machines."""
 
 
-async def synthesise(engine: SpeechEngine, request: SpeechRequest, format: str) -> AsyncGenerator[bytes]:
+async def synthesise(
+    engine: SpeechEngine, request: SpeechRequest, format: str, make_marker: MakeMarker | None = None
+) -> AsyncGenerator[bytes]:
     """Speak a text, segment by segment, so that a long one begins as soon as a short one.
 
     Closing it stops the synthesis at once.
@@ -31,6 +33,7 @@ async def synthesise(engine: SpeechEngine, request: SpeechRequest, format: str) 
         engine: Who speaks.
         request: Its text may be long and is said as it stands.
         format: Of the writer's.
+        make_marker: Makes what marks the speech as synthetic; None leaves it unmarked.
 
     Yields:
         The next bytes, never empty.
@@ -38,13 +41,14 @@ async def synthesise(engine: SpeechEngine, request: SpeechRequest, format: str) 
     Raises:
         VoiceError: It cannot be spoken or encoded; what was yielded before is good.
     """
+    marker = make_marker(PcmFormat(RATE_HZ, 1), 0.0) if make_marker is not None else None
     with StreamingAudioWriter(format, RATE_HZ) as writer:
         for part in segment(request.text):
             async with aclosing(_frames(engine, replace(request, text=part.text))) as blocks:
                 async for frames in blocks:
-                    if data := writer.write_chunk(frames):
+                    if data := writer.write_chunk(frames if marker is None else marker.convert(frames)):
                         yield data
-        if data := writer.finalize():
+        if data := (b"" if marker is None else writer.write_chunk(marker.flush())) + writer.finalize():
             yield data
 
 

@@ -13,17 +13,18 @@ class FrameWatermarker:
     Args:
         fmt: The shape of the frames.
         key: Whoever knows it can tell the mark, and make it.
+        start_s: Where in the pattern to begin.
 
     Raises:
         InvalidInput: A rate that has no room for a mark.
     """
 
-    def __init__(self, fmt: PcmFormat, key: str = PUBLIC_KEY) -> None:
+    def __init__(self, fmt: PcmFormat, key: str = PUBLIC_KEY, start_s: float = 0.0) -> None:
         self._channels = fmt.channels
-        self._marker = Watermarker(key, fmt.rate_hz, fmt.channels)
+        self._marker = Watermarker(key, fmt.rate_hz, fmt.channels, start_s=start_s)
 
     def convert(self, frames: bytes) -> bytes:
-        return to_frames(self._marker.mark(to_samples(frames, self._channels)))
+        return to_frames(self._marker.process(to_samples(frames, self._channels)))
 
     def flush(self) -> bytes:
         return to_frames(self._marker.flush())

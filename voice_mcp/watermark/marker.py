@@ -37,25 +37,30 @@ class Watermarker:
     """Marks a stream of samples. The output does not depend on how the input was cut, and is as long as the input.
 
     Holds back at most ``delay_frames``, 21 ms; ``flush`` gives the last ones. Digital silence stays digital silence.
-    The pattern goes by a count of samples from the beginning of the stream, so chunks need no marks of their own.
+    The pattern goes by a count of samples, so chunks need no marks of their own.
     Takes 2 to 3 ms of processor time for a second at 24 kHz.
 
     Args:
         key: Whoever knows it can tell the mark, and make it.
         rate_hz: Frames per second, 8,000 to 192,000. Under 16,000 there is room for part of the mark only.
         channels: Samples per frame; each channel gets the same mark.
+        start_s: Where in the pattern to begin, in seconds: what is marked piece by piece, each by a marker of its own,
+            then bears one pattern.
 
     Raises:
         InvalidInput: Another rate.
     """
 
-    def __init__(self, key: str = PUBLIC_KEY, rate_hz: int = pattern.GRID_HZ, channels: int = 1) -> None:
+    def __init__(
+        self, key: str = PUBLIC_KEY, rate_hz: int = pattern.GRID_HZ, channels: int = 1, *, start_s: float = 0.0
+    ) -> None:
         if rate_hz not in RATES_HZ:
             raise InvalidInput(
                 f"Sound of {rate_hz} Hz cannot be marked.", hint=f"Use {RATES_HZ[0]} to {RATES_HZ[-1]} Hz."
             )
         self._rate_hz = rate_hz
         self._channels = channels
+        self._start_frame = round(start_s * rate_hz)
         self._hop = pattern.hop_frames(rate_hz)
         # The root of it twice, before and after, makes the whole of it.
         self._window = np.sqrt(pattern.window(rate_hz))
@@ -72,7 +77,7 @@ class Watermarker:
         self._hops: int
         self._begin()
 
-    def mark(self, samples: Samples) -> Samples:
+    def process(self, samples: Samples) -> Samples:
         """Take the next samples; return those that are marked by now.
 
         Args:
@@ -93,7 +98,7 @@ class Watermarker:
         """No more will come: what was held back. What is marked afterwards is another run."""
         held = self._run.shape[1] - self._skip
         silence = np.zeros((2 * self._hop, self._channels), np.float32)
-        rest = self.mark(silence if self._channels > 1 else silence[:, 0])[:held]
+        rest = self.process(silence if self._channels > 1 else silence[:, 0])[:held]
         self._begin()
         return rest
 
@@ -132,7 +137,7 @@ class Watermarker:
 
     def _cells(self, hops: int) -> NDArray[np.int64]:
         """In which cell of the pattern each of the next ``hops`` lies."""
-        frames = np.arange(self._hops, self._hops + hops, dtype=np.int64) * self._hop
+        frames = self._start_frame + np.arange(self._hops, self._hops + hops, dtype=np.int64) * self._hop
         cell = pattern.CELL_HOPS * pattern.HOP_FRAMES
         return frames * pattern.GRID_HZ // (self._rate_hz * cell) % pattern.CELLS
 
