@@ -38,7 +38,8 @@ class Mouth:
         self._maker = maker
         self._line = maker.line(length)
         self._codec = CodecStream(codec, records=maker.speedup.records)
-        self._prefix: Prefix | None = None
+        self.prefix: Prefix | None = None
+        """The voice it has read last."""
 
     @property
     def frames_left(self) -> int:
@@ -54,10 +55,10 @@ class Mouth:
             draw: How its sound is drawn.
             prefix: What it has read before.
         """
-        if prefix is not None and prefix is not self._prefix:
+        if prefix is not None and prefix is not self.prefix:
             self._line.memory.copy_from(prefix.memory, prefix.positions)
         # Nothing below the prefix's end is ever written again, so it stays good for the next text.
-        self._prefix = prefix
+        self.prefix = prefix
         self._line.go_back(0 if prefix is None else prefix.positions)
         self._line.read(prompt)
         self._line.begin(draw)
