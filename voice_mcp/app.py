@@ -64,6 +64,7 @@ from voice_mcp.storage.retention import remove_old
 from voice_mcp.storage.roll import RunningAgents
 from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
+from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.types import RecognitionHints
@@ -296,6 +297,9 @@ class App:
                     engine.prepare()
             if self.speaker.discretion.is_needed:
                 await asyncio.to_thread(load_detector)
+            for engine in self.engines:
+                if isinstance(engine, CsmEngine):
+                    await engine.warm_up()  # last: it takes longer than all of the rest
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 
