@@ -6,6 +6,7 @@ text is one line (``_csm_prompt``).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
     where = _device(torch, device)
     folder = _folder(huggingface_hub, source)
     try:
+        _check_kind(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         # In float32 first, so that the codec keeps what the file has; the rest is narrowed below.
         model, report = CsmForConditionalGeneration.from_pretrained(
@@ -70,6 +72,11 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
             raise EngineMissing(
                 f"The checkpoint in {source} is not whole: {lacking[0]} and {len(lacking) - 1} other tensors are missing.",
                 hint=_how_to_get(source),
+            )
+        rate_hz = int(model.config.codec_config.sampling_rate)
+        if rate_hz != SAMPLES_A_SECOND:
+            raise EngineError(
+                f"The codec of {source} makes sound of {rate_hz} Hz, not 24000.", hint=_how_to_get(source)
             )
         narrow = _dtype(torch, where, dtype)
         for name, part in model.named_children():
@@ -85,6 +92,13 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
     except Exception as exc:  # noqa: BLE001 - a broken file shows itself in as many ways as there are libraries
         raise EngineMissing(f"{source} holds no CSM checkpoint that can be loaded.", hint=_how_to_get(source)) from exc
     return _with_its_wishes(model, tokenizer)
+
+
+def _check_kind(folder: str) -> None:
+    """See that it is a checkpoint of CSM: without a config transformers would make one of the full size up."""
+    kind = json.loads((Path(folder) / "config.json").read_bytes()).get("model_type")
+    if kind != "csm":
+        raise ValueError(f"its model is a {kind}")
 
 
 def _with_its_wishes(model: Any, tokenizer: Any) -> Checkpoint:
@@ -125,7 +139,8 @@ def _device(torch: Any, wanted: str) -> Any:
         return torch.device(next(name for name, is_there in there.items() if is_there))
     if not there[wanted]:
         raise EngineError(
-            f"torch finds no {wanted} device on this machine.", hint="Set VOICEMODE_CSM_DEVICE=auto to use what there is."
+            f"torch finds no {wanted} device on this machine.",
+            hint="Set VOICEMODE_CSM_DEVICE=auto to use what there is.",
         )
     return torch.device(wanted)
 

@@ -37,7 +37,8 @@ def token_ids(tokenizer: Any, speaker: int, text: str, most: int) -> list[int]:
     begin, end = (tokenizer.convert_tokens_to_ids(token) for token in (_BEGIN, _END))
     if begin is None or end is None or begin == end:
         raise EngineMissing(
-            "The tokenizer of the checkpoint is not CSM's.", hint="Set VOICEMODE_CSM_MODEL to a whole checkpoint of CSM."
+            "The tokenizer of the checkpoint is not CSM's.",
+            hint="Set VOICEMODE_CSM_MODEL to a whole checkpoint of CSM.",
         )
     # A text that spells a special token out means its letters.
     plain = " ".join(text.split()).replace("<|", "< |")

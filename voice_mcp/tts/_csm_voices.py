@@ -64,7 +64,9 @@ class Example:
         if width != 2:
             raise _unusable(self.sound_path, f"its samples have {8 * width} bits, not 16")
         if not SHORTEST_EXAMPLE_S <= seconds <= LONGEST_EXAMPLE_S:
-            raise _unusable(self.sound_path, f"it lasts {seconds:.1f} s, not {SHORTEST_EXAMPLE_S} to {LONGEST_EXAMPLE_S} s")
+            raise _unusable(
+                self.sound_path, f"it lasts {seconds:.1f} s, not {SHORTEST_EXAMPLE_S} to {LONGEST_EXAMPLE_S} s"
+            )
         whole = len(data) // (2 * channels) * channels
         samples = torch.frombuffer(data, dtype=torch.int16, count=whole).view(-1, channels).float().mean(dim=1) / 32768
         return _resampled(torch, samples, rate_hz)

@@ -361,8 +361,8 @@ class _Studio:
         checkpoint = self.load()
         # One that has read the voice already saves copying it.
         self._free.sort(key=lambda mouth: mouth.prefix is order.prefix)
-        mouth = self._free.pop() if self._free else Mouth(
-            self._maker, checkpoint.model.codec_model, checkpoint.positions
+        mouth = (
+            self._free.pop() if self._free else Mouth(self._maker, checkpoint.model.codec_model, checkpoint.positions)
         )
         mouth.begin(self._maker.embed_text(order.token_ids), order.draw, order.prefix)
         return mouth
