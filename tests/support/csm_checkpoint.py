@@ -61,7 +61,7 @@ def _config(**changes: Any) -> Any:
         "bos_token_id": 256,
         "audio_token_id": 258,
         "audio_eos_token_id": 259,
-        "max_position_embeddings": 1024,
+        "max_position_embeddings": 512,
         "depth_decoder_config": depth,
         "codec_config": codec,
         **sizes,

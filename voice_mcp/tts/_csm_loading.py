@@ -7,6 +7,8 @@ text is one line (``_csm_prompt``).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +57,21 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
     try:
         import huggingface_hub
         import torch
-        from transformers import AutoTokenizer, CsmForConditionalGeneration
-    except ImportError as exc:
+        import transformers
+
+        _ = transformers.CsmForConditionalGeneration  # an old version has none
+    except (ImportError, AttributeError) as exc:
         raise EngineMissing("csm needs torch and transformers, which are not installed.", hint=INSTALL) from exc
     where = _device(torch, device)
     folder = _folder(huggingface_hub, source)
     try:
         _check_kind(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        # In float32 first, so that the codec keeps what the file has; the rest is narrowed below.
-        model, report = CsmForConditionalGeneration.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
+        with _quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            # In float32 first, so that the codec keeps what the file has; the rest is narrowed below.
+            model, report = transformers.CsmForConditionalGeneration.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
         lacking = sorted(report["missing_keys"])
         if lacking:
             raise EngineMissing(
@@ -92,6 +97,21 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
     except Exception as exc:  # noqa: BLE001 - a broken file shows itself in as many ways as there are libraries
         raise EngineMissing(f"{source} holds no CSM checkpoint that can be loaded.", hint=_how_to_get(source)) from exc
     return _with_its_wishes(model, tokenizer)
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No progress bars and no advice for those who train: what comes out here ends in a host's log."""
+    log = transformers.utils.logging
+    level, had_bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if had_bars:
+            log.enable_progress_bar()
 
 
 def _check_kind(folder: str) -> None:
