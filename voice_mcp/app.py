@@ -278,6 +278,12 @@ class App:
             await asyncio.wait([self._opening], timeout=DOOR_S)  # or a door would be opened after the end
         await self.door.aclose()
 
+    async def _load_weights(self) -> None:
+        """What takes longer than all of the rest, and comes last."""
+        for engine in self.engines:
+            if isinstance(engine, CsmEngine):
+                await engine.warm_up()
+
     async def _load(self) -> None:
         try:
             await self.link.start()
@@ -297,9 +303,7 @@ class App:
                     engine.prepare()
             if self.speaker.discretion.is_needed:
                 await asyncio.to_thread(load_detector)
-            for engine in self.engines:
-                if isinstance(engine, CsmEngine):
-                    await engine.warm_up()  # last: it takes longer than all of the rest
+            await self._load_weights()
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 

@@ -47,10 +47,21 @@ def _config(**changes: Any) -> Any:
 
     sizes = {"num_hidden_layers": 2, "num_key_value_heads": 2, "vocab_size": CODES + 3, "num_codebooks": 8}
     depth = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "backbone_hidden_size": 64, **sizes}
-    codec = {"hidden_size": 32, "num_filters": 4, "upsample_groups": 32, "num_hidden_layers": 2, "codebook_size": CODES}
-    codec |= {"codebook_dim": 16, "vector_quantization_hidden_dimension": 16, "num_attention_heads": 4}
-    codec |= {"num_key_value_heads": 4, "intermediate_size": 64, "sliding_window": WINDOW, "model_type": "mimi"}
-    codec |= {"num_quantizers": 8}
+    codec = {
+        "model_type": "mimi",
+        "hidden_size": 32,
+        "num_filters": 4,
+        "upsample_groups": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "intermediate_size": 64,
+        "sliding_window": WINDOW,
+        "codebook_size": CODES,
+        "codebook_dim": 16,
+        "vector_quantization_hidden_dimension": 16,
+        "num_quantizers": 8,
+    }
     whole = {
         "hidden_size": 64,
         "intermediate_size": 96,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from torch.nn import functional
 
 from voice_mcp.errors import EngineError
 from voice_mcp.tts._csm_frames import recorded
-from voice_mcp.tts._csm_layers import ALIGNMENT, Tensor, attend, turned
+from voice_mcp.tts._csm_layers import ALIGNMENT, Tensor, attend, turned, without_gradients
 
 _LONG_AGO = -(10**9)
 """The position of a place in the ring that holds nothing yet: no window reaches back so far."""
@@ -63,7 +64,7 @@ class CodecStream:
             self._run = recorded(self._step) if records else self._step
         self.reset()
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def decode(self, codes: Tensor) -> Tensor:
         """The sound of the next frame.
 
@@ -102,7 +103,7 @@ class CodecStream:
         if hasattr(layer, "block"):
             return self._block(layer)
         if not hasattr(layer, "conv"):
-            return layer  # type: ignore[no-any-return]  # an activation, which has no memory
+            return layer  # an activation, which has no memory
         return (
             self._transposed(layer) if isinstance(layer.conv, torch.nn.ConvTranspose1d) else self._looking_back(layer)
         )
@@ -123,7 +124,7 @@ class CodecStream:
         conv = layer.conv
         before = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1 - conv.stride[0]
         if before <= 0:
-            return conv  # type: ignore[no-any-return]
+            return partial(conv)
         last = self._keep((1, conv.in_channels, before))
 
         def step(x: Tensor) -> Tensor:
@@ -206,4 +207,7 @@ def _exact(device: Any) -> AbstractContextManager[Any]:
     """On CUDA convolutions run in TF32 unless told otherwise: 60 dB below the sound there would be noise."""
     if device.type != "cuda":
         return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)  # type: ignore[no-any-return, unused-ignore]
+    context: AbstractContextManager[Any] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=False, allow_tf32=False
+    )
+    return context

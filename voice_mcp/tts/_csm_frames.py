@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from voice_mcp.tts._csm_layers import Memory, Stack, Tensor
+from voice_mcp.tts._csm_layers import Memory, Stack, Tensor, without_gradients
 
 _WARM_UPS = 3
 """How often a step runs before it is recorded: libraries choose their kernels and take their memory meanwhile."""
@@ -106,17 +106,17 @@ class FrameMaker:
         """Room for a text of ``length`` positions."""
         return Line(self, self.backbone.memory(length))
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def embed_text(self, token_ids: list[int]) -> Tensor:
         """What the backbone takes for text, (1, n, hidden size)."""
         return self._model.embed_text_tokens(torch.tensor([token_ids], device=self.device))
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def embed_codes(self, codes: Tensor) -> Tensor:
         """What the backbone takes for frames of codes (1, n, codebooks), (1, n, hidden size)."""
         return self._model.backbone_model.embed_tokens(codes)
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def make(self, hidden: Tensor, draw: Draw, noise: Callable[[Tensor], None] | None) -> Tensor:
         """The codes of a frame, (1, codebooks); good until the next call.
 
@@ -198,7 +198,7 @@ class Line:
             # Now, while there is nothing yet that the runs before the recording could spoil.
             self._run_step = recorded(step) if maker.speedup.records else step
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def read(self, prompt: Tensor) -> None:
         """Let the backbone read what comes next, (1, n, hidden size): text, or sound of before."""
         count = prompt.shape[1]
@@ -224,7 +224,7 @@ class Line:
         else:
             self._generator = None
 
-    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    @without_gradients
     def next(self) -> Tensor | None:
         """The codes of the next frame, (1, codebooks), good until the next call; None where the text is over.
 
@@ -256,7 +256,8 @@ def recorded(step: Callable[[], None]) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the device meanwhile
         step()
-    return graph.replay  # type: ignore[no-any-return, unused-ignore]
+    replay: Callable[[], None] = graph.replay
+    return replay
 
 
 def _fill_with_gumbel(generator: Any, noise: Tensor) -> None:

@@ -9,7 +9,8 @@ Imports torch: load this file only once the engine is used.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.nn import functional
@@ -17,8 +18,15 @@ from torch.nn import functional
 Tensor = Any
 """A torch tensor; nothing is known of torch where it is not installed, so types stop here."""
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 ALIGNMENT = 8
 """Rows of a mask begin at multiples of so many, which the fast attention kernels ask for."""
+
+
+def without_gradients(function: F) -> F:
+    """The same function, of which torch keeps nothing for training."""
+    return cast(F, torch.no_grad()(function))
 
 
 class Memory:

@@ -75,7 +75,7 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
         lacking = sorted(report["missing_keys"])
         if lacking:
             raise EngineMissing(
-                f"The checkpoint in {source} is not whole: {lacking[0]} and {len(lacking) - 1} other tensors are missing.",
+                f"The checkpoint in {source} is not whole: {lacking[0]} is missing, one of {len(lacking)} tensors.",
                 hint=_how_to_get(source),
             )
         rate_hz = int(model.config.codec_config.sampling_rate)
@@ -94,7 +94,7 @@ def load(source: str, device: str, dtype: str) -> Checkpoint:
             f"csm does not fit into the memory of {where}.",
             hint="Close what else uses it, or set VOICEMODE_CSM_DEVICE=cpu.",
         ) from exc
-    except Exception as exc:  # noqa: BLE001 - a broken file shows itself in as many ways as there are libraries
+    except Exception as exc:  # a broken file shows itself in as many ways as there are libraries
         raise EngineMissing(f"{source} holds no CSM checkpoint that can be loaded.", hint=_how_to_get(source)) from exc
     return _with_its_wishes(model, tokenizer)
 

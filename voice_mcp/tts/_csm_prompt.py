@@ -16,7 +16,7 @@ import torch
 
 from voice_mcp.errors import EngineError, EngineMissing
 from voice_mcp.tts._csm_frames import FrameMaker
-from voice_mcp.tts._csm_layers import Tensor
+from voice_mcp.tts._csm_layers import Tensor, without_gradients
 
 _BEGIN, _END = "<|begin_of_text|>", "<|end_of_text|>"
 
@@ -50,7 +50,7 @@ def token_ids(tokenizer: Any, speaker: int, text: str, most: int) -> list[int]:
     return ids
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+@without_gradients
 def example(maker: FrameMaker, codec: Any, token_ids: list[int], sound: Tensor) -> Tensor:
     """A voice's example: its text and its sound.
 

@@ -12,7 +12,7 @@ import torch
 
 from voice_mcp.tts._csm_codec import CodecStream
 from voice_mcp.tts._csm_frames import Draw, FrameMaker
-from voice_mcp.tts._csm_layers import Memory, Tensor
+from voice_mcp.tts._csm_layers import Memory, Tensor, without_gradients
 
 _FULL_SCALE = 32767
 
@@ -77,7 +77,8 @@ def read_prefix(maker: FrameMaker, prompt: Tensor) -> Prefix:
     return Prefix(line.memory, line.position)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+@without_gradients
 def _as_pcm(sound: Tensor) -> bytes:
     samples = (sound.float().clamp(-1.0, 1.0) * _FULL_SCALE).round().to(torch.int16)
-    return samples.cpu().numpy().astype("<i2", copy=False).tobytes()  # type: ignore[no-any-return, unused-ignore]
+    pcm: bytes = samples.cpu().numpy().astype("<i2", copy=False).tobytes()
+    return pcm
