@@ -103,10 +103,10 @@ class CodecStream:
         if hasattr(layer, "block"):
             return self._block(layer)
         if not hasattr(layer, "conv"):
-            return layer  # an activation, which has no memory
-        return (
-            self._transposed(layer) if isinstance(layer.conv, torch.nn.ConvTranspose1d) else self._looking_back(layer)
-        )
+            return partial(layer)  # an activation, which has no memory
+        if isinstance(layer.conv, torch.nn.ConvTranspose1d):
+            return self._transposed(layer)
+        return self._looking_back(layer)
 
     def _block(self, block: Any) -> Step:
         steps = [self._layer(layer) for layer in block.block]
