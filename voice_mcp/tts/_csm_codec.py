@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from voice_mcp.errors import EngineError
 from voice_mcp.tts._csm_frames import recorded
-from voice_mcp.tts._csm_layers import ALIGNMENT, Tensor, attend, turned, without_gradients
+from voice_mcp.tts._csm_layers import ALIGNMENT, Tensor, attend, mask_of, turned, without_gradients
 
 _LONG_AGO = -(10**9)
 """The position of a place in the ring that holds nothing yet: no window reaches back so far."""
@@ -170,7 +170,7 @@ class CodecStream:
             place = at % ring
             filled.index_copy_(0, place, at)
             ago = at[:, None] - filled[None, :]
-            mask = ((ago >= 0) & (ago < window)).repeat(group, 1)
+            mask = mask_of((ago >= 0) & (ago < window), group, x)
             cos, sin = transformer.rotary_emb(x, at[None])
             for layer, (keys, values) in zip(transformer.layers, memories, strict=True):
                 x = _attended(layer, x, place, (cos[0], sin[0]), mask, keys, values)

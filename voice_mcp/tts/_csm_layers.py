@@ -85,8 +85,7 @@ class Stack:
             What comes out, normalised, (1, n, hidden size).
         """
         cos, sin = self._cos.index_select(0, at), self._sin.index_select(0, at)
-        mask = at[:, None] >= self._columns[None, : memory.keys[0].shape[2]]
-        mask = mask.repeat(self._heads // self._key_heads, 1)
+        mask = mask_of(at[:, None] >= self._columns[None, : memory.keys[0].shape[2]], self._heads // self._key_heads, x)
         for layer, keys, values in zip(self._layers, memory.keys, memory.values, strict=True):
             heard = self._attend(
                 layer.self_attn, self._normed(x, layer.input_layernorm), at, (cos, sin), mask, keys, values
@@ -123,6 +122,21 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
 
+def mask_of(visible: Tensor, group: int, like: Tensor) -> Tensor:
+    """What ``attend`` adds to its scores, made once for all layers.
+
+    Args:
+        visible: What each position may see, (n, length).
+        group: How many heads share a key.
+        like: A tensor of the type that scores have.
+
+    Returns:
+        0 and minus infinity, (group * n, length).
+    """
+    nothing = like.new_zeros(visible.shape)
+    return nothing.masked_fill_(~visible, float("-inf")).repeat(group, 1)
+
+
 def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """Attention in which several heads share a key.
 
@@ -132,7 +146,7 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         q: (1, heads, n, head size).
         keys: (1, key heads, length, head size); ``values`` likewise.
         values: See ``keys``.
-        mask: What may be seen, (heads / key heads * n, length), the same for each key head.
+        mask: From ``mask_of``, the same for each key head.
 
     Returns:
         (1, n, heads * head size).
