@@ -222,6 +222,14 @@ async def test_tts_engine_openai_without_any_endpoint_is_an_error(tmp_path: Path
         make_house(tmp_path, tts_engine="openai", tts_base_urls=("https://api.openai.com/v1",))
 
 
+async def test_tts_engine_may_be_csm(tmp_path: Path) -> None:
+    need("torch")
+    folder = write_checkpoint(tmp_path / "toy")
+    answer = await said(make_house(tmp_path, tts_engine="csm", csm_model=str(folder), csm_device="cpu"), "Hi.")
+    assert (answer["engine"], answer["voice"]) == ("csm", "0")
+    assert answer["duration_s"] == pytest.approx(4.75, abs=0.3)
+
+
 async def test_csm_model_is_what_csm_looks_for(tmp_path: Path) -> None:
     need("torch")
     (engine,) = build_engines(Settings(tts_engine="csm", csm_model=str(tmp_path)))
