@@ -102,9 +102,9 @@ class FrameMaker:
         with torch.no_grad():
             self._run_frame = recorded(self._frame) if speedup.records else self._frame
 
-    def line(self, length: int | None = None) -> Line:
-        """Room for a text of ``length`` positions."""
-        return Line(self, self.backbone.memory(length))
+    def line(self, length: int | None = None, *, speaks: bool = True) -> Line:
+        """Room for a text of ``length`` positions; one that does not speak can only read, and costs no recording."""
+        return Line(self, self.backbone.memory(length), speaks=speaks)
 
     @without_gradients
     def embed_text(self, token_ids: list[int]) -> Tensor:
@@ -152,7 +152,7 @@ class FrameMaker:
         model, depth = self._model, self._model.depth_decoder
         code = self._chosen(model.lm_head(self._hidden[:, 0]), self._noise[0])
         self._codes[:, 0] = code
-        # The depth decoder begins with two positions at once: the hidden state, then the first code.
+        # The depth decoder reads the hidden state first, of which nothing comes; then each code gives the next.
         state = depth.model.inputs_embeds_projector(self._hidden)
         self._depth.run(state, self._depth_at[:1], self._depth_memory)
         for index in range(1, self.codebooks):
@@ -179,9 +179,10 @@ class Line:
     Args:
         maker: Who makes its frames.
         memory: What the backbone remembers.
+        speaks: Whether it makes frames, or only reads.
     """
 
-    def __init__(self, maker: FrameMaker, memory: Memory) -> None:
+    def __init__(self, maker: FrameMaker, memory: Memory, *, speaks: bool = True) -> None:
         self._maker = maker
         self.memory = memory
         self.length = int(memory.keys[0].shape[2])
@@ -196,7 +197,7 @@ class Line:
         step = partial(maker.backbone_step, self._codes, self._at, memory, self._hidden)
         with torch.no_grad():
             # Now, while there is nothing yet that the runs before the recording could spoil.
-            self._run_step = recorded(step) if maker.speedup.records else step
+            self._run_step = recorded(step) if speaks and maker.speedup.records else step
 
     @without_gradients
     def read(self, prompt: Tensor) -> None:

@@ -72,7 +72,7 @@ class Mouth:
 
 def read_prefix(maker: FrameMaker, prompt: Tensor) -> Prefix:
     """Let the backbone read what a voice says before every text, (1, n, hidden size)."""
-    line = maker.line(prompt.shape[1])
+    line = maker.line(prompt.shape[1], speaks=False)
     line.read(prompt)
     return Prefix(line.memory, line.position)
 
