@@ -186,7 +186,6 @@ def measure(name: str, options: Options) -> dict[str, Any]:
             measure_peer(model, options, found)
         else:
             measure_engine(model, name, options, found)
-    found.put(peak_gb=gigabytes(options.device, peak=True))
     return found.figures
 
 
@@ -242,6 +241,7 @@ def measure_engine(model: Any, name: str, options: Options, found: Found) -> Non
         frame_ms=quantile(frames, 0.5),
         frame_p99_ms=quantile(frames, 0.99),
         real_time_factor=sum(frames) / 1000 / (options.frames * FRAME_S),
+        peak_gb=gigabytes(options.device, peak=True),
     )
     say(f"a frame {quantile(frames, 0.5):.2f} ms, real-time factor {found.figures['real_time_factor']:.3f}")
     check_sound(model, name, options, found)
@@ -344,6 +344,7 @@ def measure_peer(model: Any, options: Options, found: Found) -> None:
     found.put(prepare_s=time.perf_counter() - began)
     took_ms = timed(whole, count, 1)[0]
     found.put(first_sound_ms=took_ms, frame_ms=took_ms / count, real_time_factor=took_ms / 1000 / (count * FRAME_S))
+    found.put(peak_gb=gigabytes(options.device, peak=True))
     say(f"{count} frames by generate(): {took_ms:.0f} ms")
 
 
