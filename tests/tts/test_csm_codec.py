@@ -79,6 +79,14 @@ def test_a_stream_that_is_reset_begins_anew(csm_model: Any, codes: Any) -> None:
     assert torch.equal(streamed(stream, codes[:, :, :15]), first)
 
 
+def test_fewer_codes_than_the_codec_knows_are_decoded_too(csm_model: Any, codes: Any) -> None:
+    few = codes[:, :5, :10]
+    with torch.no_grad():
+        whole = csm_model.codec_model.decode(few).audio_values[0, 0]
+
+    assert float((streamed(CodecStream(csm_model.codec_model, 5), few) - whole).abs().max()) < CLOSE
+
+
 def test_two_streams_of_one_codec_do_not_hear_each_other(csm_model: Any, codes: Any, whole: Any) -> None:
     one, other = CodecStream(csm_model.codec_model), CodecStream(csm_model.codec_model)
     sound = []

@@ -37,13 +37,14 @@ class CodecStream:
 
     Args:
         codec: A ``MimiModel``, in float32: eight bits of mantissa would be heard.
+        codebooks: How many codes a frame has; as many as the codec knows, if not said.
         records: Whether steps are recorded as CUDA graphs.
 
     Raises:
         EngineError: It is not causal, or pads its sound in a way that cannot be continued.
     """
 
-    def __init__(self, codec: Any, *, records: bool = False) -> None:
+    def __init__(self, codec: Any, codebooks: int | None = None, *, records: bool = False) -> None:
         _check(codec.config)
         self._codec = codec
         self._records = records
@@ -58,7 +59,7 @@ class CodecStream:
             self._transformer(codec.decoder_transformer, 1 if upsample is None else upsample.conv.stride[0])
         )
         self._steps += [self._layer(layer) for layer in codec.decoder.layers]
-        self._codes = torch.zeros((1, codec.config.num_quantizers, 1), dtype=torch.long, device=like.device)
+        self._codes = torch.zeros((1, codebooks or codec.config.num_quantizers, 1), dtype=torch.long, device=like.device)
         self._sound = like.new_zeros((1, 1, 1))
         with torch.no_grad(), _exact(like.device):
             self._run = recorded(self._step) if records else self._step

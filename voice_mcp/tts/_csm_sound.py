@@ -37,7 +37,7 @@ class Mouth:
     def __init__(self, maker: FrameMaker, codec: Any, length: int) -> None:
         self._maker = maker
         self._line = maker.line(length)
-        self._codec = CodecStream(codec, records=maker.speedup.records)
+        self._codec = CodecStream(codec, maker.codebooks, records=maker.speedup.records)
         self.prefix: Prefix | None = None
         """The voice it has read last."""
 
