@@ -59,7 +59,8 @@ class CodecStream:
             self._transformer(codec.decoder_transformer, 1 if upsample is None else upsample.conv.stride[0])
         )
         self._steps += [self._layer(layer) for layer in codec.decoder.layers]
-        self._codes = torch.zeros((1, codebooks or codec.config.num_quantizers, 1), dtype=torch.long, device=like.device)
+        count = codebooks or codec.config.num_quantizers
+        self._codes = torch.zeros((1, count, 1), dtype=torch.long, device=like.device)
         self._sound = like.new_zeros((1, 1, 1))
         with torch.no_grad(), _exact(like.device):
             self._run = recorded(self._step) if records else self._step
