@@ -65,6 +65,7 @@ from voice_mcp.storage.retention import remove_old
 from voice_mcp.storage.roll import RunningAgents
 from voice_mcp.storage.room import FolderRoom
 from voice_mcp.stt.openai import OpenAIRecognizer
+from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.types import RecognitionHints
@@ -279,6 +280,12 @@ class App:
             await asyncio.wait([self._opening], timeout=DOOR_S)  # or a door would be opened after the end
         await self.door.aclose()
 
+    async def _load_weights(self) -> None:
+        """What takes longer than all of the rest, and comes last."""
+        for engine in self.engines:
+            if isinstance(engine, CsmEngine):
+                await engine.warm_up()
+
     async def _load(self) -> None:
         try:
             await self.link.start()
@@ -298,6 +305,7 @@ class App:
                     engine.prepare()
             if self.speaker.discretion.is_needed:
                 await asyncio.to_thread(load_detector)
+            await self._load_weights()
         except VoiceError as exc:
             logger.warning("%s", exc.advice)  # whoever speaks gets the same error, with a chance to act on it
 

@@ -23,6 +23,7 @@ from voice_mcp.storage.paths import DataRoot
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.stt.sphinx import SphinxRecognizer
 from voice_mcp.stt.whisper import WhisperRecognizer
+from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.tone import ToneEngine
@@ -43,6 +44,8 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
     """
     if settings.tts_engine == "tone":
         return [ToneEngine()]
+    if settings.tts_engine == "csm":
+        return [build_csm(settings)]
     engines: list[SpeechEngine] = []
     if settings.tts_engine in ("auto", "openai"):
         engines += [
@@ -72,6 +75,13 @@ def build_marker(settings: Settings) -> MakeMarker | None:
         return FrameWatermarker(fmt, key, at_s)
 
     return make
+
+
+def build_csm(settings: Settings) -> CsmEngine:
+    """The engine that draws its sound; nothing is loaded before it speaks, and nothing is ever downloaded."""
+    return CsmEngine(
+        settings.csm_model, device=settings.csm_device, dtype=settings.csm_dtype, voices=settings.csm_voices
+    )
 
 
 def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:

@@ -138,7 +138,7 @@ class SpeechOut(BaseModel):
     tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
         "pcm", description="What endpoints are asked to send."
     )
-    tts_engine: Literal["auto", "openai", "espeak", "tone"] = Field(
+    tts_engine: Literal["auto", "openai", "espeak", "csm", "tone"] = Field(
         "auto",
         description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
     )
@@ -146,6 +146,31 @@ class SpeechOut(BaseModel):
     tts_cache_mb: float = Field(
         20.0, ge=0, le=10_000, description="Disk space for phrases that are said often, in megabytes; 0 keeps none."
     )
+
+
+class LocalVoices(BaseModel):
+    """What the engines on this machine speak with."""
+
+    csm_model: str = Field(
+        "sesame/csm-1b", description="What csm speaks with: a folder, or a repository that was downloaded before."
+    )
+    csm_device: Literal["auto", "cuda", "mps", "cpu"] = Field(
+        "auto", description="What csm computes on; auto: the first of them that is there."
+    )
+    csm_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="What csm computes in; auto: bfloat16 on cuda, else float32."
+    )
+    csm_voices: Path | None = Field(
+        None, description="A folder of NAME.wav and NAME.txt: how a voice of csm sounds, and what it says there."
+    )
+
+    @field_validator("csm_voices")
+    @classmethod
+    def _expand_voices(cls, value: Path | None) -> Path | None:
+        try:
+            return value.expanduser() if value is not None else None
+        except RuntimeError as exc:
+            raise ValueError(f"{str(value)!r} is below the home folder of nobody; write the whole path") from exc
 
 
 class Recognition(BaseModel):
@@ -374,6 +399,7 @@ class SpeechService(BaseModel):
 class Settings(
     Core,
     SpeechOut,
+    LocalVoices,
     Streaming,
     Devices,
     SharedRoom,

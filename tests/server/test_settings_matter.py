@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import re
@@ -24,7 +25,9 @@ from tests.cli.command import Running
 from tests.ducking.players import music, volumes
 from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
+from tests.support.csm_checkpoint import write_checkpoint
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.extras import need
 from tests.support.fixtures import require_pulse
 from tests.support.ggml import LOW_HZ, tone, write_tone_model
 from tests.support.house import exchanges, logged_events, make_house
@@ -39,15 +42,24 @@ from voice_mcp.app import App
 from voice_mcp.core.cues import Cue, CueKind
 from voice_mcp.core.endpointing import Endpointer, SpeechPaused
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import ListeningUnavailable, MicrophoneUnavailable, SettingsError
+from voice_mcp.errors import EngineError, EngineMissing, ListeningUnavailable, MicrophoneUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
-from voice_mcp.parts import build_cues, build_pauses, build_turn_model, link_config, prepared_turn_model, turn_rules
+from voice_mcp.parts import (
+    build_csm,
+    build_cues,
+    build_engines,
+    build_pauses,
+    build_turn_model,
+    link_config,
+    prepared_turn_model,
+    turn_rules,
+)
 from voice_mcp.samples.convert import to_samples
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.types import LISTENING_FORMAT, RecognitionHints, Transcript
+from voice_mcp.types import LISTENING_FORMAT, RecognitionHints, Sampling, SpeechRequest, Transcript
 from voice_mcp.watermark.detector import detect
 
 EAGERNESS: tuple[Literal["careful", "balanced", "quick"], ...] = ("careful", "balanced", "quick")
@@ -210,6 +222,57 @@ async def test_tts_engine_chooses_who_speaks(tmp_path: Path, engine: str) -> Non
 async def test_tts_engine_openai_without_any_endpoint_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nothing to speak with"):
         make_house(tmp_path, tts_engine="openai", tts_base_urls=("https://api.openai.com/v1",))
+
+
+async def test_tts_engine_may_be_csm(tmp_path: Path) -> None:
+    need("torch")
+    folder = write_checkpoint(tmp_path / "toy")
+    answer = await said(make_house(tmp_path, tts_engine="csm", csm_model=str(folder), csm_device="cpu"), "Hi.")
+    assert (answer["engine"], answer["voice"]) == ("csm", "0")
+    assert answer["duration_s"] == pytest.approx(4.75, abs=0.3)
+
+
+async def test_csm_model_is_what_csm_looks_for(tmp_path: Path) -> None:
+    need("torch")
+    (engine,) = build_engines(Settings(tts_engine="csm", csm_model=str(tmp_path)))
+    with pytest.raises(EngineMissing, match=re.escape(f"{tmp_path} holds no CSM checkpoint")):
+        await engine.check()
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("csm_dtype", ["float32", "bfloat16"])
+async def test_csm_dtype_is_what_csm_computes_in(tmp_path: Path, csm_dtype: Literal["float32", "bfloat16"]) -> None:
+    need("torch")
+    folder = write_checkpoint(tmp_path)
+    engine = build_csm(Settings(tts_engine="csm", csm_model=str(folder), csm_device="cpu", csm_dtype=csm_dtype))
+    request = SpeechRequest("Hello.", sampling=Sampling(seed=1, most_s=0.4))
+    async with asyncio.timeout(20):
+        sound = b"".join([block async for block in await engine.open(request)])
+    same = build_csm(Settings(csm_model=str(folder), csm_device="cpu", csm_dtype="float32"))
+    async with asyncio.timeout(20):
+        in_full = b"".join([block async for block in await same.open(request)])
+    assert (sound == in_full) == (csm_dtype == "float32")
+    await engine.aclose()
+    await same.aclose()
+
+
+async def test_csm_device_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    torch = need("torch")
+    absent: Literal["cuda", "mps"] = "mps" if torch.cuda.is_available() else "cuda"
+    engine = build_csm(Settings(csm_model=str(tmp_path), csm_device=absent))
+    with pytest.raises(EngineError, match=f"finds no {absent} device"):
+        await engine.check()
+    await engine.aclose()
+
+
+async def test_csm_voices_are_the_pairs_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "Ann.wav").write_bytes(b"")
+    (tmp_path / "Ann.txt").write_text("How do you do?")
+    (tmp_path / "alone.wav").write_bytes(b"")
+    engine = build_csm(Settings(csm_voices=tmp_path))
+    assert [voice.name for voice in await engine.voices()] == [*"0123456789", "Ann"]
+    assert (engine.knows_voice("ann"), engine.knows_voice("alone")) == (True, False)
+    await engine.aclose()
 
 
 async def test_openai_api_key_makes_openai_worth_asking() -> None:

@@ -44,6 +44,10 @@ def speech_server(
 def local_engines(settings: Settings) -> list[SpeechEngine]:
     """The engines on this machine, the one that is set first; endpoints are for clients to ask, not for a server."""
     engines: list[SpeechEngine] = [EspeakEngine(), ToneEngine()]
+    if settings.tts_engine == "csm":
+        from voice_mcp.parts import build_csm
+
+        engines.append(build_csm(settings))
     return sorted(engines, key=lambda engine: engine.name != settings.tts_engine)
 
 

@@ -52,8 +52,8 @@ class TTS:
         speed: 0.25 to 4.0; 1.0 is normal.
         loudness_lufs: Bring every voice to this loudness (ITU-R BS.1770), with one gain for all it says, and no peak
             above -1 dBFS. -18 is usual for speech. None leaves each voice as it is.
-        watermark_key: Mark the sound as synthetic, with this key (docs/watermark.md). VOICEMODE_WATERMARK_KEY where left
-            out; where that is empty too, the sound is not marked.
+        watermark_key: Mark the sound as synthetic, with this key (docs/watermark.md). Where left out,
+            VOICEMODE_WATERMARK_KEY; where that is empty too, the sound is not marked.
         settings: Those of the environment where left out (docs/settings.md).
 
     Raises:
@@ -73,7 +73,7 @@ class TTS:
         settings: Settings | None = None,
     ) -> None:
         name = engine if isinstance(engine, str) else None
-        self._settings = settings or load(tts_engine=name)
+        self._settings = settings or load(tts_engine=name, csm_device=device)
         self._own = None if engine is None or isinstance(engine, str) else engine
         self._cast = Cast(voices)
         self._speed = _checked_speed(speed)
