@@ -1,0 +1,90 @@
+"""kokoro-onnx, and the network it runs: text to phonemes, phonemes to sound. Thread: the engine's.
+
+The library would speak a text whole, or stream it within an event loop of its own choosing; here it is asked for one
+piece of phonemes at a time, so that a thread can stop between two of them. It takes the silence off both ends of each.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.samples.convert import Samples, as_samples
+
+RATE_HZ = 24_000
+LIBRARY = "kokoro_onnx"
+INSTALL_HINT = "Run `pip install 'voice-mcp[kokoro]'`; there is none for Python 3.14 yet."
+LEAST_PHONEMES = 60
+"""A piece is at least so long, but for the first: very short ones are spoken at another pace than their neighbours."""
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+
+
+def is_there() -> bool:
+    """Whether the library is installed; it is not loaded to see that."""
+    return find_spec(LIBRARY) is not None
+
+
+class KokoroModel:
+    """The network and its voices, loaded.
+
+    Args:
+        model: The network, an ONNX file.
+        voices: The file of voices.
+
+    Raises:
+        EngineMissing: The library is not installed.
+        EngineError: The files cannot be used.
+    """
+
+    def __init__(self, model: Path, voices: Path) -> None:
+        try:
+            from kokoro_onnx import Kokoro
+        except ImportError as exc:
+            raise EngineMissing("kokoro-onnx is not installed.", hint=INSTALL_HINT) from exc
+        try:
+            self._kokoro: Any = Kokoro(str(model), str(voices))
+        except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
+            hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
+            raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=hint) from exc
+        self._kokoro.voices.close()  # an archive that it would keep open; a voice is read when it first speaks
+        self._voices = voices
+        self._styles: dict[str, Any] = {}
+
+    def pieces(self, text: str, language: str) -> list[str]:
+        """A text as phonemes, a sentence or a few at a time.
+
+        Args:
+            text: One line.
+            language: As espeak-ng calls it.
+        """
+        pieces: list[str] = []
+        for sentence in _SENTENCE_END.split(self._kokoro.tokenizer.phonemize(text, language)):
+            if not any(map(str.isalpha, sentence)):
+                continue
+            if len(pieces) > 1 and len(pieces[-1]) < LEAST_PHONEMES:
+                pieces[-1] += f" {sentence}"
+            else:
+                pieces.append(sentence)
+        return pieces
+
+    def sound(self, phonemes: str, voice: str, speed: float) -> Samples:
+        """A piece as sound, (n,), 24 kHz.
+
+        Args:
+            phonemes: What ``pieces`` gave.
+            voice: One that is in the file.
+            speed: 0.5 to 2.0.
+        """
+        samples, _ = self._kokoro.create(phonemes, self._style(voice), speed, is_phonemes=True)
+        return as_samples(samples)
+
+    def _style(self, voice: str) -> Any:
+        if voice not in self._styles:
+            with np.load(self._voices) as archive:
+                self._styles[voice] = archive[voice]
+        return self._styles[voice]
