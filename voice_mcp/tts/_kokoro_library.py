@@ -7,26 +7,22 @@ piece of phonemes at a time, so that a thread can stop between two of them. It t
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.errors import EngineError
 from voice_mcp.samples.convert import Samples, as_samples
+from voice_mcp.tts._espeak_text import closing_pause_s, pieces
+from voice_mcp.tts._extras import not_there
+from voice_mcp.tts._kokoro_voices import RATE_HZ
+from voice_mcp.tts._own_speed import in_time, own_speed, silence
 
-RATE_HZ = 24_000
-LIBRARY = "kokoro_onnx"
-INSTALL_HINT = "Run `pip install 'voice-mcp[kokoro]'`; there is none for Python 3.14 yet."
 LEAST_PHONEMES = 60
 """A piece is at least so long, but for the first: very short ones are spoken at another pace than their neighbours."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
-
-
-def is_there() -> bool:
-    """Whether the library is installed; it is not loaded to see that."""
-    return find_spec(LIBRARY) is not None
 
 
 class KokoroModel:
@@ -45,7 +41,7 @@ class KokoroModel:
         try:
             from kokoro_onnx import Kokoro
         except ImportError as exc:
-            raise EngineMissing("kokoro-onnx is not installed.", hint=INSTALL_HINT) from exc
+            raise not_there("kokoro-onnx", "kokoro") from exc
         try:
             self._kokoro: Any = Kokoro(str(model), str(voices))
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
@@ -88,3 +84,25 @@ class KokoroModel:
             with np.load(self._voices) as archive:
                 self._styles[voice] = archive[voice]
         return self._styles[voice]
+
+
+def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: float) -> Iterator[bytes]:
+    """A text as frames in flight, sentence by sentence, each followed by its pause.
+
+    Args:
+        model: Who speaks.
+        text: Clean, as ``_espeak_text`` has it: espeak-ng is given only what it survives.
+        voice: One that is in the file.
+        language: As espeak-ng calls it.
+        speed: 0.25 to 4.0.
+    """
+    own = own_speed(speed)
+    return in_time(_sounds(model, text, voice, language, own), RATE_HZ, speed / own)
+
+
+def _sounds(model: KokoroModel, text: str, voice: str, language: str, speed: float) -> Iterator[Samples]:
+    for piece in pieces(text):
+        for phonemes in model.pieces(" ".join(piece.text.split()), language):
+            yield model.sound(phonemes, voice, speed)
+            if not piece.ends_inside_word:
+                yield silence(closing_pause_s(phonemes, speed), RATE_HZ)

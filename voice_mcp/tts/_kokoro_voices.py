@@ -14,6 +14,7 @@ from zipfile import BadZipFile, ZipFile
 
 from voice_mcp.errors import EngineError, EngineMissing
 
+RATE_HZ = 24_000
 DEFAULT_VOICE = "af_heart"
 """The voice its makers rate best."""
 

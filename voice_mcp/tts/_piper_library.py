@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.errors import EngineError
 from voice_mcp.samples.convert import Samples, as_samples
-
-LIBRARY = "piper"
-INSTALL_HINT = "Run `pip install 'voice-mcp[piper]'`."
+from voice_mcp.tts._espeak_text import closing_pause_s, pieces
+from voice_mcp.tts._extras import not_there
+from voice_mcp.tts._own_speed import in_time, own_speed, silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,6 @@ class Sentence:
     phonemes: str
     samples: Samples
     """(n,), at the voice's rate."""
-
-
-def is_there() -> bool:
-    """Whether the library is installed; it is not loaded to see that."""
-    return find_spec(LIBRARY) is not None
 
 
 class PiperModel:
@@ -48,7 +42,7 @@ class PiperModel:
         try:
             from piper import PiperVoice, SynthesisConfig
         except ImportError as exc:
-            raise EngineMissing("piper-tts is not installed.", hint=INSTALL_HINT) from exc
+            raise not_there("piper-tts", "piper") from exc
         try:
             # What it might fetch would go to this folder; nothing is asked of it that it would fetch anything for.
             self._voice: Any = PiperVoice.load(path, download_dir=path.parent)
@@ -69,3 +63,26 @@ class PiperModel:
         manner = self._manner(speaker_id=speaker, length_scale=length, normalize_audio=False)
         for chunk in self._voice.synthesize(text, manner):
             yield Sentence("".join(chunk.phonemes), as_samples(chunk.audio_float_array))
+
+
+def blocks(model: PiperModel, text: str, speaker: int | None, rate_hz: int, speed: float) -> Iterator[bytes]:
+    """A text as frames in flight, sentence by sentence, each followed by its pause.
+
+    Args:
+        model: Who speaks.
+        text: Clean, as ``_espeak_text`` has it: espeak-ng is given only what it survives.
+        speaker: As in ``sentences``.
+        rate_hz: The voice's.
+        speed: 0.25 to 4.0.
+    """
+    own = own_speed(speed)
+    return in_time(_sounds(model, text, speaker, rate_hz, own), rate_hz, speed / own)
+
+
+def _sounds(model: PiperModel, text: str, speaker: int | None, rate_hz: int, speed: float) -> Iterator[Samples]:
+    for piece in pieces(text):
+        # Two brackets would have piper take what is between them for phonemes.
+        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, speed):
+            yield sentence.samples
+            if not piece.ends_inside_word:
+                yield silence(closing_pause_s(sentence.phonemes, speed), rate_hz)

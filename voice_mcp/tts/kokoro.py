@@ -8,23 +8,26 @@ fetched here; `voice-mcp models install kokoro` does that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
-from voice_mcp.samples.convert import Samples
-from voice_mcp.tts._espeak_text import clean, closing_pause_s, pieces
-from voice_mcp.tts._kokoro_library import INSTALL_HINT, RATE_HZ, KokoroModel, is_there
-from voice_mcp.tts._kokoro_voices import DEFAULT_VOICE, description_of, tongue_of, voices_in
-from voice_mcp.tts._own_speed import in_time, own_speed, silence
+from voice_mcp.tts._espeak_text import clean
+from voice_mcp.tts._extras import is_there, not_there
+from voice_mcp.tts._kokoro_voices import DEFAULT_VOICE, RATE_HZ, description_of, tongue_of, voices_in
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice
+
+if TYPE_CHECKING:
+    from voice_mcp.tts._kokoro_library import KokoroModel
 
 Files = tuple[Path, Path]
 """The network, and the voices."""
 
 _NAME = "kokoro"
+_LIBRARY = "kokoro_onnx"
 _FORMAT = PcmFormat(RATE_HZ, channels=1)
 
 
@@ -68,7 +71,7 @@ class KokoroEngine:
             self._find()
         except EngineMissing:
             return False
-        return is_there()
+        return is_there(_LIBRARY)
 
     async def warm_up(self) -> None:
         """Load the model ahead of need.
@@ -118,27 +121,21 @@ class KokoroEngine:
 
     def _load(self) -> KokoroModel:
         if self._loaded is None:
-            if not is_there():
-                raise EngineMissing("kokoro-onnx is not installed.", hint=INSTALL_HINT)
+            if not is_there(_LIBRARY):
+                raise not_there("kokoro-onnx", "kokoro")
+            from voice_mcp.tts._kokoro_library import KokoroModel
+
             self._names()  # which says more of a file that is damaged than the library would
             self._loaded = KokoroModel(*self._find())
         return self._loaded
 
 
 def _blocks(model: KokoroModel, request: SpeechRequest, voice: str) -> Blocks:
-    speed = own_speed(request.speed)
-    return in_time(_sounds(model, clean(request.text), voice, speed), RATE_HZ, request.speed / speed)
+    from voice_mcp.tts._kokoro_library import blocks
 
-
-def _sounds(model: KokoroModel, text: str, voice: str, speed: float) -> Iterator[Samples]:
-    """Sentence by sentence, each with its pause. What espeak-ng is given is what it survives (``_espeak_text``)."""
     tongue = tongue_of(voice)
     assert tongue is not None
-    for piece in pieces(text):
-        for phonemes in model.pieces(" ".join(piece.text.split()), tongue.espeak):
-            yield model.sound(phonemes, voice, speed)
-            if not piece.ends_inside_word:
-                yield silence(closing_pause_s(phonemes, speed), RATE_HZ)
+    return blocks(model, clean(request.text), voice, tongue.espeak, request.speed)
 
 
 def _tag(name: str) -> str:

@@ -10,20 +10,23 @@ package: who wants it installs it. Nothing is ever fetched here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
-from voice_mcp.samples.convert import Samples
-from voice_mcp.tts._espeak_text import clean, closing_pause_s, pieces
-from voice_mcp.tts._own_speed import in_time, own_speed, silence
-from voice_mcp.tts._piper_library import INSTALL_HINT, PiperModel, is_there
+from voice_mcp.tts._espeak_text import clean
+from voice_mcp.tts._extras import is_there, not_there
 from voice_mcp.tts._piper_voices import SPEAKER_MARK, PiperVoice, read_voice, voices_in
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice
 
+if TYPE_CHECKING:
+    from voice_mcp.tts._piper_library import PiperModel
+
 _NAME = "piper"
+_LIBRARY = "piper"
 _USUAL_RATE_HZ = 22_050
 _MODELS_IN_MEMORY = 3
 
@@ -74,7 +77,7 @@ class PiperEngine:
             return False
         except EngineError:
             pass  # it is there, and whoever asks it to speak is told what is wrong with it
-        return is_there()
+        return is_there(_LIBRARY)
 
     async def warm_up(self) -> None:
         """Load the voice of the settings ahead of need.
@@ -91,8 +94,8 @@ class PiperEngine:
             return None
 
     async def open(self, request: SpeechRequest) -> ThreadedStream:
-        if not is_there():
-            raise EngineMissing("piper-tts is not installed.", hint=INSTALL_HINT)
+        if not is_there(_LIBRARY):
+            raise not_there("piper-tts", "piper")
         voice, speaker = self._choose(request.voice)
         model = await self._thread.do(lambda: self._load(voice.path))
         name = request.voice or voice.name
@@ -132,6 +135,8 @@ class PiperEngine:
 
     def _load(self, path: Path) -> PiperModel:
         if path not in self._models:
+            from voice_mcp.tts._piper_library import PiperModel
+
             self._models[path] = PiperModel(path)
         self._models.move_to_end(path)
         while len(self._models) > _MODELS_IN_MEMORY:
@@ -140,16 +145,6 @@ class PiperEngine:
 
 
 def _blocks(model: PiperModel, request: SpeechRequest, voice: PiperVoice, speaker: int | None) -> Blocks:
-    speed = own_speed(request.speed)
-    sounds = _sounds(model, clean(request.text), voice, speaker, speed)
-    return in_time(sounds, voice.rate_hz, request.speed / speed)
+    from voice_mcp.tts._piper_library import blocks
 
-
-def _sounds(model: PiperModel, text: str, voice: PiperVoice, speaker: int | None, speed: float) -> Iterator[Samples]:
-    """Sentence by sentence, each with its pause. What espeak-ng is given is what it survives (``_espeak_text``)."""
-    for piece in pieces(text):
-        # Two brackets would have piper take what is between them for phonemes.
-        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, speed):
-            yield sentence.samples
-            if not piece.ends_inside_word:
-                yield silence(closing_pause_s(sentence.phonemes, speed), voice.rate_hz)
+    return blocks(model, clean(request.text), speaker, voice.rate_hz, request.speed)
