@@ -138,9 +138,10 @@ class SpeechOut(BaseModel):
     tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
         "pcm", description="What endpoints are asked to send."
     )
-    tts_engine: Literal["auto", "openai", "espeak", "tone"] = Field(
+    tts_engine: Literal["auto", "openai", "espeak", "kokoro", "piper", "tone"] = Field(
         "auto",
-        description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
+        description="auto: the endpoints, then an installed neural voice, then the embedded one; openai: the endpoints "
+        "alone; or one engine's name.",
     )
 
     tts_cache_mb: float = Field(
@@ -186,6 +187,18 @@ class LocalRecognition(BaseModel):
 
     whisper_model: str = Field(
         "base", description="What Whisper listens with: a model from `voice-mcp models list`, or a file."
+    )
+
+
+class NeuralVoices(BaseModel):
+    """What neural voices on this machine speak with."""
+
+    kokoro_model: str = Field(
+        "kokoro", description="What kokoro speaks with: a model from `voice-mcp models list`, or a file."
+    )
+    piper_voice: str = Field(
+        "en_US-ljspeech-medium",
+        description="Who speaks for piper: a voice from `voice-mcp models list` or in the folder of models, or a file.",
     )
 
 
@@ -377,6 +390,7 @@ class Settings(
     Microphones,
     Recognition,
     LocalRecognition,
+    NeuralVoices,
     Listening,
     TurnTaking,
     Interruption,

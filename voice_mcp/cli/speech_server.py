@@ -9,6 +9,7 @@ import typer
 
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import standard_error
+from voice_mcp.parts import neural_engines
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.options import CONCURRENCY, HOST, PORT, QUEUE, Options
@@ -42,7 +43,7 @@ def speech_server(
 
 def local_engines(settings: Settings) -> list[SpeechEngine]:
     """The engines on this machine, the one that is set first; endpoints are for clients to ask, not for a server."""
-    engines: list[SpeechEngine] = [EspeakEngine(), ToneEngine()]
+    engines: list[SpeechEngine] = [*neural_engines(settings), EspeakEngine(), ToneEngine()]
     return sorted(engines, key=lambda engine: engine.name != settings.tts_engine)
 
 

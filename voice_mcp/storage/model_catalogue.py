@@ -1,7 +1,8 @@
 """The weights that can be installed: what each file is, where it comes from, and how to know that it is the one.
 
 Sizes and SHA-256 are those of the files at these addresses; what they were checked against is in
-docs/recognisers.md and docs/engines.md. The addresses name one revision each, so that what is checked cannot change under them.
+docs/recognisers.md and docs/engines.md. The addresses name one revision each, so that what is checked cannot change
+under them.
 """
 
 from __future__ import annotations
