@@ -1,7 +1,7 @@
 """Voices small enough to be made in a test: networks with the signatures of Kokoro and piper, and their other files.
 
-Both hum: each token lasts ``TOKEN_FRAMES`` at speed 1, and the voice is its loudness, so what comes out tells what
-went in. The field numbers are those of ``onnx.proto``, as in ``onnx_file``.
+Both hum for a while that their tokens make, Kokoro for ``TOKEN_FRAMES`` each, and the voice is its loudness: what comes
+out tells what went in. The field numbers are those of ``onnx.proto``, as in ``onnx_file``.
 """
 
 from __future__ import annotations
@@ -54,16 +54,22 @@ def write_kokoro(folder: Path, voices: Mapping[str, float] = KOKORO_VOICES) -> t
 
 
 def write_piper(folder: Path, name: str = "en_US-hum-low", *, speakers: Mapping[str, int] | None = None) -> Path:
-    """A network and its description. Speaker 0 hums at a tenth of full scale, each further one a tenth louder."""
+    """A network and its description. Speaker 0 hums at a tenth of full scale, each further one a tenth louder.
+
+    Each token lasts 1.5 to 5.5 steps of 256 frames, times the length that is asked for, rounded up as in the real ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     many = speakers or {}
     nodes = [
-        _node("Shape", ["input"], "shape"),
-        _node("Gather", ["shape", "one"], "count"),
-        _node("Cast", ["count"], "tokens_f", to=_FLOAT),
+        _node("Cast", ["input"], "tokens_f", to=_FLOAT),
+        _node("Mul", ["tokens_f", "golden"], "spread"),
+        _node("Mod", ["spread", "most_steps"], "more_steps", fmod=1),
+        _node("Add", ["more_steps", "least_steps"], "steps"),
         _node("Gather", ["scales", "one"], "length_scale"),
-        _node("Mul", ["tokens_f", "length_scale"], "slowed"),
-        _node("Mul", ["slowed", "token_frames"], "length_f"),
+        _node("Mul", ["steps", "length_scale"], "slowed"),
+        _node("Ceil", ["slowed"], "whole_steps"),
+        _node("ReduceSum", ["whole_steps"], "sum", keepdims=0),
+        _node("Mul", ["sum", "step_frames"], "length_f"),
         _node("Cast", ["sid" if many else "zero"], "speaker", to=_FLOAT),
         _node("Mul", ["speaker", "tenth"], "above"),
         _node("Add", ["above", "tenth"], "loudness"),
@@ -121,6 +127,10 @@ def _model(nodes: list[bytes], inputs: Inputs, output: str, shape: list[str | in
         "tenth": np.array(0.1, "<f4"),
         "radians": np.array(HUM_RADIANS, "<f4"),
         "token_frames": np.array(TOKEN_FRAMES, "<f4"),
+        "golden": np.array(1.618034, "<f4"),
+        "least_steps": np.array(1.5, "<f4"),
+        "most_steps": np.array(4, "<f4"),
+        "step_frames": np.array(256, "<f4"),
     }
     graph = b"".join(_part(1, node) for node in nodes) + _text(2, "voice")
     graph += b"".join(_part(5, _constant(name, value)) for name, value in constants.items() if _text(1, name) in graph)

@@ -87,12 +87,14 @@ async def test_a_voice_that_is_not_there_is_unknown(engine: PiperEngine) -> None
         await engine.open(SpeechRequest("Hello.", "alloy"))
 
 
-@pytest.mark.parametrize("speed", [0.25, 0.5, 2.0, 4.0])
-async def test_every_speed_is_spoken_at(engine: PiperEngine, speed: float) -> None:
+@pytest.mark.parametrize("speed", [0.25, 0.5, 0.8, 1.25, 2.0, 4.0])
+async def test_every_speed_is_spoken_at_although_the_network_rounds_its_lengths_up(
+    engine: PiperEngine, speed: float
+) -> None:
     text = "one two three four five six seven eight nine ten"
     normal, other = await say(engine, text), await say(engine, text, speed=speed)
 
-    assert len(other) == pytest.approx(len(normal) / speed, rel=0.05)
+    assert len(other) == pytest.approx(len(normal) / speed, rel=0.12)
 
 
 async def test_brackets_in_a_text_are_no_phonemes(engine: PiperEngine) -> None:

@@ -64,6 +64,13 @@ SPEAKING_MODELS = (
         "piper: the same, larger",
     ),
     _piper(
+        "en_US-joe-medium",
+        (63_201_294, "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"),
+        (4_794, "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33"),
+        "CC0 (Nabu Casa)",
+        "piper: English, a man",
+    ),
+    _piper(
         "en_GB-alba-medium",
         (63_201_294, "401369c4a81d09fdd86c32c5c864440811dbdcc66466cde2d64f7133a66ad03b"),
         (4_888, "aa965a2f02ecced632c2694e1fc72bbff6d65f265fab567ca945918c73dd89f4"),

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from voice_mcp.errors import EngineError
-from voice_mcp.samples.convert import Samples, as_samples
+from voice_mcp.samples.convert import Samples, as_samples, to_frames
 from voice_mcp.tts._espeak_text import closing_pause_s, pieces
 from voice_mcp.tts._extras import not_there
 from voice_mcp.tts._own_speed import in_time, own_speed, silence
+
+ROUNDED_UP = 0.55
+"""Steps that rounding up adds to a phoneme: half a one, and a little, for none can be shorter than one. Measured with
+the voice joe: asked for twice its speed, it speaks 1.59 times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Sentence:
     phonemes: str
     samples: Samples
     """(n,), at the voice's rate."""
+    speed: float
+    """How fast that really is."""
 
 
 class PiperModel:
@@ -57,12 +63,24 @@ class PiperModel:
         Args:
             text: What espeak-ng can be given.
             speaker: Whose number, where there are several; None for the first.
-            speed: 2.0 is twice as fast as the voice speaks by itself.
+            speed: What the network is asked for: 2.0 is twice as fast as the voice speaks by itself.
         """
-        length = self._voice.config.length_scale / speed
-        manner = self._manner(speaker_id=speaker, length_scale=length, normalize_audio=False)
+        config = self._voice.config
+        manner = self._manner(speaker_id=speaker, length_scale=config.length_scale / speed, normalize_audio=False)
         for chunk in self._voice.synthesize(text, manner):
-            yield Sentence("".join(chunk.phonemes), as_samples(chunk.audio_float_array))
+            samples = as_samples(chunk.audio_float_array)
+            steps = len(samples) / config.hop_length / max(1, len(chunk.phoneme_ids))
+            yield Sentence("".join(chunk.phonemes), samples, real_speed(speed, steps))
+
+
+def real_speed(asked: float, steps: float) -> float:
+    """How fast a sentence really is: the network rounds each length up, so a quick one is less quick than it should be.
+
+    Args:
+        asked: What the network was asked for.
+        steps: How many steps of the network (256 frames) a phoneme lasts in it, on average.
+    """
+    return asked + (1.0 - asked) * min(1.0, ROUNDED_UP / steps) if steps > 0 else asked
 
 
 def blocks(model: PiperModel, text: str, speaker: int | None, rate_hz: int, speed: float) -> Iterator[bytes]:
@@ -76,13 +94,9 @@ def blocks(model: PiperModel, text: str, speaker: int | None, rate_hz: int, spee
         speed: 0.25 to 4.0.
     """
     own = own_speed(speed)
-    return in_time(_sounds(model, text, speaker, rate_hz, own), rate_hz, speed / own)
-
-
-def _sounds(model: PiperModel, text: str, speaker: int | None, rate_hz: int, speed: float) -> Iterator[Samples]:
     for piece in pieces(text):
         # Two brackets would have piper take what is between them for phonemes.
-        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, speed):
-            yield sentence.samples
+        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, own):
+            yield from in_time([sentence.samples], rate_hz, speed / sentence.speed)
             if not piece.ends_inside_word:
-                yield silence(closing_pause_s(sentence.phonemes, speed), rate_hz)
+                yield to_frames(silence(closing_pause_s(sentence.phonemes, speed), rate_hz))
