@@ -27,6 +27,7 @@ ALL = (
     "round_trip",
     "echo",
     "recognisers",
+    "engines",
     "floor",
     "network",
     "library",
