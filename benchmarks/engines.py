@@ -22,7 +22,7 @@ from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import load_settings
 from voice_mcp.types import SpeechRequest
 
-ENGINES = ("espeak", "kokoro", "piper")
+ENGINES = ("espeak", "kokoro", "pocket", "piper")
 TEXTS = (
     "All tests are green, and the change is on its branch.",
     "I have looked at the three places where the port is read. Two of them are right; the third one is not.",

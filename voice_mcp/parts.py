@@ -28,6 +28,7 @@ from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.kokoro import KokoroEngine
 from voice_mcp.tts.openai import OpenAIEngine
 from voice_mcp.tts.piper import PiperEngine
+from voice_mcp.tts.pocket import PocketEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.turn.smart_turn import SmartTurn
 from voice_mcp.types import LISTENING_FORMAT, AudioClip
@@ -37,9 +38,9 @@ logger = logging.getLogger(__name__)
 FIRST_PREBUFFER_S = 0.04
 """What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
 
-NEURAL = ("kokoro", "piper")
+NEURAL = ("kokoro", "pocket", "piper")
 """Neural voices on this machine that ``auto`` speaks with where they are installed, in the order they are asked."""
-NeuralEngine = KokoroEngine | PiperEngine
+NeuralEngine = KokoroEngine | PocketEngine | PiperEngine
 
 
 def build_engines(settings: Settings) -> list[SpeechEngine]:
@@ -84,6 +85,8 @@ def build_neural(settings: Settings, name: str) -> NeuralEngine:
     if name == "kokoro":
         kokoro = settings.kokoro_model
         return KokoroEngine(Path(kokoro).stem, partial(kokoro_files, models, kokoro))
+    if name == "pocket":
+        return PocketEngine(settings.pocket_model or models.folder / "pocket" / "languages" / "english")
     voice = settings.piper_voice
     return PiperEngine(Path(voice).name.removesuffix(".onnx"), partial(piper_file, models, voice), models.folder)
 

@@ -138,7 +138,7 @@ class SpeechOut(BaseModel):
     tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
         "pcm", description="What endpoints are asked to send."
     )
-    tts_engine: Literal["auto", "openai", "espeak", "kokoro", "piper", "tone"] = Field(
+    tts_engine: Literal["auto", "openai", "espeak", "kokoro", "pocket", "piper", "tone"] = Field(
         "auto",
         description="auto: the endpoints, then an installed neural voice, then the embedded one; openai: the endpoints "
         "alone; or one engine's name.",
@@ -200,6 +200,18 @@ class NeuralVoices(BaseModel):
         "en_US-ljspeech-medium",
         description="Who speaks for piper: a voice from `voice-mcp models list` or in the folder of models, or a file.",
     )
+    pocket_model: Path | None = Field(
+        None,
+        description="The folder that pocket speaks from, if not models/pocket/languages/english of the base folder.",
+    )
+
+    @field_validator("pocket_model")
+    @classmethod
+    def _expand_pocket(cls, value: Path | None) -> Path | None:
+        try:
+            return value.expanduser() if value is not None else None
+        except RuntimeError as exc:
+            raise ValueError(f"{str(value)!r} is below the home folder of nobody; write the whole path") from exc
 
 
 class Streaming(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from voice_mcp.app import App
 from voice_mcp.cli.speech_server import local_engines
 from voice_mcp.errors import EngineMissing
 from voice_mcp.library.tts import TTS
-from voice_mcp.parts import build_engines
+from voice_mcp.parts import build_engines, build_neural
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.engines import Engines
@@ -92,6 +93,14 @@ async def test_weights_of_a_voice_that_are_not_there_are_told_with_what_brings_t
         await engine.check()
     assert missing.value.hint == hint
     await engine.aclose()
+
+
+async def test_pocket_model_is_the_folder_that_pocket_speaks_from(tmp_path: Path) -> None:
+    for given, folder in (({}, "models/pocket/languages/english"), ({"pocket_model": tmp_path / "own"}, "own")):
+        engine = build_neural(Settings(base_dir=tmp_path, **given), "pocket")
+        assert engine.model == Path(folder).name
+        with pytest.raises(EngineMissing, match=re.escape(str(tmp_path / folder))):
+            await engine.voices()
 
 
 async def test_a_network_of_kokoro_needs_its_voices_next_to_it(tmp_path: Path) -> None:
