@@ -96,8 +96,8 @@ async def test_weights_of_a_voice_that_are_not_there_are_told_with_what_brings_t
 
 
 async def test_pocket_model_is_the_folder_that_pocket_speaks_from(tmp_path: Path) -> None:
-    for given, folder in (({}, "models/pocket/languages/english"), ({"pocket_model": tmp_path / "own"}, "own")):
-        engine = build_neural(Settings(base_dir=tmp_path, **given), "pocket")
+    for own, folder in ((None, "models/pocket/languages/english"), (tmp_path / "own", "own")):
+        engine = build_neural(Settings(base_dir=tmp_path, pocket_model=own), "pocket")
         assert engine.model == Path(folder).name
         with pytest.raises(EngineMissing, match=re.escape(str(tmp_path / folder))):
             await engine.voices()

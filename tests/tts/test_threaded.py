@@ -171,3 +171,20 @@ async def test_a_closed_engine_ends_its_streams_and_begins_no_more() -> None:
         await thread.do(lambda: None)
     with pytest.raises(EngineError, match="closed"):
         thread.speak(Source(1).speech())
+
+
+async def test_a_block_that_nobody_waits_for_is_told_to_stop(thread: SpeakingThread) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def blocks() -> Iterator[bytes]:
+        begun.set()
+        assert stopped.wait(WAIT_S)
+        raise RuntimeError("stopped in the middle")
+        yield b""
+
+    stream = thread.speak(Speech("model", "voice", FORMAT, blocks, stopped.set))
+    assert await asyncio.to_thread(begun.wait, WAIT_S)
+    await stream.aclose()
+
+    assert await read(stream) == b""
+    assert await read(thread.speak(Source(2).speech())) == 2 * BLOCK

@@ -18,6 +18,7 @@ from voice_mcp.samples.convert import Samples, as_samples
 from voice_mcp.tts._espeak_text import closing_pause_s, pieces
 from voice_mcp.tts._extras import not_there
 from voice_mcp.tts._kokoro_voices import RATE_HZ
+from voice_mcp.tts._onnx_runs import StoppableSession, StopSign
 from voice_mcp.tts._own_speed import in_time, own_speed, silence
 
 LEAST_PHONEMES = 60
@@ -48,6 +49,7 @@ class KokoroModel:
             hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
             raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=hint) from exc
         self._kokoro.voices.close()  # an archive that it would keep open; a voice is read when it first speaks
+        self._session = self._kokoro.sess = StoppableSession(self._kokoro.sess)
         self._voices = voices
         self._styles: dict[str, Any] = {}
 
@@ -68,14 +70,16 @@ class KokoroModel:
                 pieces.append(sentence)
         return pieces
 
-    def sound(self, phonemes: str, voice: str, speed: float) -> Samples:
+    def sound(self, phonemes: str, voice: str, speed: float, sign: StopSign) -> Samples:
         """A piece as sound, (n,), 24 kHz.
 
         Args:
             phonemes: What ``pieces`` gave.
             voice: One that is in the file.
             speed: 0.5 to 2.0.
+            sign: Stops it.
         """
+        self._session.sign = sign
         samples, _ = self._kokoro.create(phonemes, self._style(voice), speed, is_phonemes=True)
         return as_samples(samples)
 
@@ -86,7 +90,7 @@ class KokoroModel:
         return self._styles[voice]
 
 
-def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: float) -> Iterator[bytes]:
+def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: float, sign: StopSign) -> Iterator[bytes]:
     """A text as frames in flight, sentence by sentence, each followed by its pause.
 
     Args:
@@ -95,14 +99,17 @@ def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: floa
         voice: One that is in the file.
         language: As espeak-ng calls it.
         speed: 0.25 to 4.0.
+        sign: Stops it.
     """
     own = own_speed(speed)
-    return in_time(_sounds(model, text, voice, language, own), RATE_HZ, speed / own)
+    return in_time(_sounds(model, text, voice, language, own, sign), RATE_HZ, speed / own)
 
 
-def _sounds(model: KokoroModel, text: str, voice: str, language: str, speed: float) -> Iterator[Samples]:
+def _sounds(
+    model: KokoroModel, text: str, voice: str, language: str, speed: float, sign: StopSign
+) -> Iterator[Samples]:
     for piece in pieces(text):
         for phonemes in model.pieces(" ".join(piece.text.split()), language):
-            yield model.sound(phonemes, voice, speed)
+            yield model.sound(phonemes, voice, speed, sign)
             if not piece.ends_inside_word:
                 yield silence(closing_pause_s(phonemes, speed), RATE_HZ)

@@ -1,6 +1,7 @@
 """Pocket TTS on the disk: a folder as its makers publish one for each language, looked at without the library.
 
-model.safetensors  tokenizer.json  embeddings/NAME.safetensors, a voice each  config.yaml, for models of one's own
+In it are ``model.safetensors``, ``tokenizer.json`` and ``embeddings/NAME.safetensors``, a voice each; a model of one's
+own has a ``config.yaml`` as well.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ class Speech:
     format: PcmFormat
     begin: Callable[[], Blocks]
     """Called in the thread when the first block is wanted."""
+    stop: Callable[[], None] = lambda: None
+    """Called when nobody wants it any more, from any thread, while a block may be being made: that may fail then."""
 
 
 class SpeakingThread:
@@ -167,13 +169,11 @@ class ThreadedStream:
     async def aclose(self) -> None:
         # Nothing is waited for: the thread looks at the flag before and after every block.
         self._closed = True
+        self._speech.stop()
         self._blocks.clear()
         self._unread_bytes = 0
         self._news.set()
-        if not self._making and not self._made_all:
-            self._made_all = True
-            with suppress(RuntimeError):  # the engine is closed: what the source holds goes with it
-                self._worker.submit(self._let_go)
+        self._have_let_go()
 
     # --- event loop --------------------------------------------------------------------------------------------
 
@@ -194,7 +194,15 @@ class ThreadedStream:
             self._blocks.append(block)
             self._unread_bytes += len(block)
         self._news.set()
+        self._have_let_go()
         self._make_more()
+
+    def _have_let_go(self) -> None:
+        """A stream that was closed lets go of its source, now or when the block is made that is under way."""
+        if self._closed and not self._making and not self._made_all:
+            self._made_all = True
+            with suppress(RuntimeError):  # the engine is closed: what the source holds goes with it
+                self._worker.submit(self._let_go)
 
     def _translated(self, failure: BaseException) -> VoiceError:
         if isinstance(failure, VoiceError):

@@ -17,6 +17,7 @@ from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
 from voice_mcp.tts._extras import is_there, not_there
 from voice_mcp.tts._kokoro_voices import DEFAULT_VOICE, RATE_HZ, description_of, tongue_of, voices_in
+from voice_mcp.tts._onnx_runs import StopSign
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice
 
@@ -90,7 +91,9 @@ class KokoroEngine:
     async def open(self, request: SpeechRequest) -> ThreadedStream:
         model = await self._thread.do(self._load)
         voice = self._choose(request.voice)
-        return self._thread.speak(Speech(self._model, voice, _FORMAT, partial(_blocks, model, request, voice)))
+        sign = StopSign()
+        begin = partial(_blocks, model, request, voice, sign)
+        return self._thread.speak(Speech(self._model, voice, _FORMAT, begin, sign.stop))
 
     async def check(self) -> None:
         await self._thread.do(self._load)
@@ -130,12 +133,12 @@ class KokoroEngine:
         return self._loaded
 
 
-def _blocks(model: KokoroModel, request: SpeechRequest, voice: str) -> Blocks:
+def _blocks(model: KokoroModel, request: SpeechRequest, voice: str, sign: StopSign) -> Blocks:
     from voice_mcp.tts._kokoro_library import blocks
 
     tongue = tongue_of(voice)
     assert tongue is not None
-    return blocks(model, clean(request.text), voice, tongue.espeak, request.speed)
+    return blocks(model, clean(request.text), voice, tongue.espeak, request.speed, sign)
 
 
 def _tag(name: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
 from voice_mcp.tts._extras import is_there, not_there
+from voice_mcp.tts._onnx_runs import StopSign
 from voice_mcp.tts._piper_voices import SPEAKER_MARK, PiperVoice, read_voice, voices_in
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice
@@ -98,9 +99,10 @@ class PiperEngine:
             raise not_there("piper-tts", "piper")
         voice, speaker = self._choose(request.voice)
         model = await self._thread.do(lambda: self._load(voice.path))
-        name = request.voice or voice.name
-        blocks = partial(_blocks, model, request, voice, speaker)
-        return self._thread.speak(Speech(voice.name, name, PcmFormat(voice.rate_hz, channels=1), blocks))
+        sign = StopSign()
+        begin = partial(_blocks, model, request, voice, speaker, sign)
+        fmt = PcmFormat(voice.rate_hz, channels=1)
+        return self._thread.speak(Speech(voice.name, request.voice or voice.name, fmt, begin, sign.stop))
 
     async def check(self) -> None:
         await self.warm_up()
@@ -144,7 +146,9 @@ class PiperEngine:
         return self._models[path]
 
 
-def _blocks(model: PiperModel, request: SpeechRequest, voice: PiperVoice, speaker: int | None) -> Blocks:
+def _blocks(
+    model: PiperModel, request: SpeechRequest, voice: PiperVoice, speaker: int | None, sign: StopSign
+) -> Blocks:
     from voice_mcp.tts._piper_library import blocks
 
-    return blocks(model, clean(request.text), speaker, voice.rate_hz, request.speed)
+    return blocks(model, clean(request.text), speaker, voice.rate_hz, request.speed, sign)
