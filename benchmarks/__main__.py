@@ -28,6 +28,7 @@ ALL = (
     "echo",
     "recognisers",
     "watermark",
+    "engines",
     "floor",
     "network",
     "library",

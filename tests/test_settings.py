@@ -238,10 +238,11 @@ BAD = [
     ("OFFLINE", "maybe", "true or false"),
     ("ALLOW_INSECURE_KEYS", "maybe", "true or false"),
     ("TTS_AUDIO_FORMAT", "mp4", "pcm"),
-    ("TTS_ENGINE", "hal", "auto, openai, espeak, csm, tone"),
+    ("TTS_ENGINE", "hal", "auto, openai, espeak, kokoro, pocket, piper, csm, tone"),
     ("CSM_DEVICE", "gpu", "auto, cuda, mps, cpu"),
     ("CSM_DTYPE", "int8", "auto, bfloat16, float16, float32"),
     ("CSM_VOICES", "~nobody-of-that-name/voices", "home folder of nobody"),
+    ("POCKET_MODEL", "~nobody-of-that-name/pocket", "home folder of nobody"),
     ("TTS_CACHE_MB", "-1", "a number from 0 up to 10000"),
     ("OUTPUT_CHANNELS", "9", "a whole number from 1 up to 8"),
     ("PAN", "1.5", "neither auto nor a number from -1 up to 1"),
@@ -344,6 +345,7 @@ def test_every_setting_that_can_be_wrong_is_among_the_bad_values() -> None:
     takes_anything = {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "agent_voices"}
     takes_anything |= {"openai_api_key", "speech_server_token", "stt_api_keys", "stt_model", "stt_prompt"}
     takes_anything |= {"whisper_model", "watermark_key", "csm_model"}
+    takes_anything |= {"whisper_model", "kokoro_model", "piper_voice"}
     takes_anything |= {"event_log_dir", "tts_api_keys", "tts_voices", "tts_models", "output_device", "input_device"}
     takes_anything |= {"openai_api_key", "speech_server_token"}
     takes_anything |= {"end_word", "wait_phrases", "repeat_phrases"}

@@ -39,6 +39,7 @@ from voice_mcp.errors import StorageError, VoiceError
 from voice_mcp.events import Event, EventSink
 from voice_mcp.openai_client import load_sdk
 from voice_mcp.parts import (
+    NeuralEngine,
     build_cues,
     build_engines,
     build_marker,
@@ -296,7 +297,8 @@ class App:
             await asyncio.to_thread(Script.of, WARM_UP_TEXT)
             self.journal.submit(self._remove_old_records, "The clean-up")
             for engine in self.engines:
-                if isinstance(engine, EspeakEngine):
+                # A neural voice takes a second and much memory; only who is asked first is loaded ahead of need.
+                if isinstance(engine, EspeakEngine) or (isinstance(engine, NeuralEngine) and engine is self.engines[0]):
                     await engine.warm_up()
             behind_http = [engine for engine in self.engines if isinstance(engine, OpenAIEngine)]
             if behind_http:

@@ -20,12 +20,16 @@ from voice_mcp.protocols import FrameConverter, MakeMarker, PackAudio, SpeechEng
 from voice_mcp.settings import Settings
 from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
+from voice_mcp.storage.voice_files import kokoro_files, piper_file
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.stt.sphinx import SphinxRecognizer
 from voice_mcp.stt.whisper import WhisperRecognizer
 from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.tts.espeak import EspeakEngine
+from voice_mcp.tts.kokoro import KokoroEngine
 from voice_mcp.tts.openai import OpenAIEngine
+from voice_mcp.tts.piper import PiperEngine
+from voice_mcp.tts.pocket import PocketEngine
 from voice_mcp.tts.tone import ToneEngine
 from voice_mcp.turn.smart_turn import SmartTurn
 from voice_mcp.types import LISTENING_FORMAT, AudioClip, PcmFormat
@@ -34,6 +38,10 @@ logger = logging.getLogger(__name__)
 
 FIRST_PREBUFFER_S = 0.04
 """What is collected before the first sound while nothing is known to be wrong with the network: four device periods."""
+
+NEURAL = ("kokoro", "pocket", "piper")
+"""Neural voices on this machine that ``auto`` speaks with where they are installed, in the order they are asked."""
+NeuralEngine = KokoroEngine | PocketEngine | PiperEngine
 
 
 def build_engines(settings: Settings) -> list[SpeechEngine]:
@@ -52,6 +60,7 @@ def build_engines(settings: Settings) -> list[SpeechEngine]:
             OpenAIEngine(endpoint, audio_format=settings.tts_audio_format, stall_s=settings.stream_stall_timeout)
             for endpoint in usable(speech_endpoints(settings), offline=settings.offline)
         ]
+    engines += neural_engines(settings)
     if settings.tts_engine in ("auto", "espeak"):
         engines.append(EspeakEngine())
     if not engines:
@@ -82,6 +91,28 @@ def build_csm(settings: Settings) -> CsmEngine:
     return CsmEngine(
         settings.csm_model, device=settings.csm_device, dtype=settings.csm_dtype, voices=settings.csm_voices
     )
+
+
+def neural_engines(settings: Settings) -> list[NeuralEngine]:
+    """The neural voices on this machine that the settings want: the one they name, or all that are installed."""
+    if settings.tts_engine in NEURAL:
+        return [build_neural(settings, settings.tts_engine)]
+    if settings.tts_engine != "auto":
+        return []
+    engines = [build_neural(settings, name) for name in NEURAL]
+    return [engine for engine in engines if engine.is_installed]
+
+
+def build_neural(settings: Settings, name: str) -> NeuralEngine:
+    """One of ``NEURAL``, installed or not; nothing is loaded before it speaks."""
+    models = Models(settings.base_dir)
+    if name == "kokoro":
+        kokoro = settings.kokoro_model
+        return KokoroEngine(Path(kokoro).stem, partial(kokoro_files, models, kokoro))
+    if name == "pocket":
+        return PocketEngine(settings.pocket_model or models.folder / "pocket" / "languages" / "english")
+    voice = settings.piper_voice
+    return PiperEngine(Path(voice).name.removesuffix(".onnx"), partial(piper_file, models, voice), models.folder)
 
 
 def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:

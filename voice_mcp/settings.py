@@ -138,9 +138,10 @@ class SpeechOut(BaseModel):
     tts_audio_format: Literal["pcm", "wav", "mp3", "aac", "flac", "opus"] = Field(
         "pcm", description="What endpoints are asked to send."
     )
-    tts_engine: Literal["auto", "openai", "espeak", "csm", "tone"] = Field(
+    tts_engine: Literal["auto", "openai", "espeak", "kokoro", "pocket", "piper", "csm", "tone"] = Field(
         "auto",
-        description="auto: the endpoints, then the embedded voice; openai: the endpoints alone; or one engine's name.",
+        description="auto: the endpoints, then an installed neural voice, then the embedded one; openai: the endpoints "
+        "alone; or one engine's name.",
     )
 
     tts_cache_mb: float = Field(
@@ -148,9 +149,20 @@ class SpeechOut(BaseModel):
     )
 
 
-class LocalVoices(BaseModel):
-    """What the engines on this machine speak with."""
+class NeuralVoices(BaseModel):
+    """What the neural voices on this machine speak with."""
 
+    kokoro_model: str = Field(
+        "kokoro", description="What kokoro speaks with: a model from `voice-mcp models list`, or a file."
+    )
+    piper_voice: str = Field(
+        "en_US-ljspeech-medium",
+        description="Who speaks for piper: a voice from `voice-mcp models list` or in the folder of models, or a file.",
+    )
+    pocket_model: Path | None = Field(
+        None,
+        description="The folder that pocket speaks from, if not models/pocket/languages/english of the base folder.",
+    )
     csm_model: str = Field(
         "sesame/csm-1b", description="What csm speaks with: a folder, or a repository that was downloaded before."
     )
@@ -164,7 +176,7 @@ class LocalVoices(BaseModel):
         None, description="A folder of NAME.wav and NAME.txt: how a voice of csm sounds, and what it says there."
     )
 
-    @field_validator("csm_voices")
+    @field_validator("pocket_model", "csm_voices")
     @classmethod
     def _expand_voices(cls, value: Path | None) -> Path | None:
         try:
@@ -399,7 +411,7 @@ class SpeechService(BaseModel):
 class Settings(
     Core,
     SpeechOut,
-    LocalVoices,
+    NeuralVoices,
     Streaming,
     Devices,
     SharedRoom,

@@ -13,12 +13,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.cli.command import LONGEST_S, voice_mcp
-from tests.storage.test_models import CONTENT, entry
+from tests.storage.test_models import CONTENT, entry, part_of
 from tests.support.file_server import FileServer
 from tests.support.ports import LOOPBACK, refusing_port
 from voice_mcp.cli.models import models
 from voice_mcp.errors import DownloadFailed, InvalidInput, VoiceError
 from voice_mcp.storage.model_catalogue import CATALOGUE
+from voice_mcp.storage.model_entry import Model, Purpose
 from voice_mcp.storage.models import Models
 
 
@@ -143,7 +144,7 @@ def test_a_file_of_another_length_is_named_as_another_file_and_leaves_nothing(
     wrong = tmp_path / "yes.wav"
     wrong.write_bytes(content)
     error = failure("install", "small-one", "--from", str(wrong))
-    assert error.message == f"{wrong} is not small-one: it has {len(content):,} bytes, not {len(CONTENT):,}."
+    assert error.message == f"{wrong} is not small-one.bin: it has {len(content):,} bytes, not {len(CONTENT):,}."
     assert "network" not in error.hint
     assert parts(root) == []
 
@@ -165,7 +166,7 @@ def test_a_pipe_that_ends_too_early_leaves_nothing(root: Path, tmp_path: Path) -
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT[:100],), daemon=True)
     writer.start()
-    assert "is not small-one" in failure("install", "small-one", "--from", str(pipe)).message
+    assert "is not small-one.bin" in failure("install", "small-one", "--from", str(pipe)).message
     writer.join(LONGEST_S)
     assert parts(root) == []
 
@@ -188,22 +189,57 @@ def test_a_model_is_removed(root: Path, server: FileServer) -> None:
     assert run("remove", "small-one").exit_code == 0
 
 
+# --- a model of two files ----------------------------------------------------------------------------------------
+
+
+def run_pair(*arguments: str) -> Result:
+    """The command, for a catalogue of one model of two files."""
+    files = (part_of("pair.onnx", CONTENT), part_of("pair.onnx.json", b"{}"))
+    return CliRunner().invoke(models((Model("pair", Purpose.SPEAKING, files, "MIT", "speaks"),)), arguments)
+
+
+def test_all_files_of_a_model_are_taken_from_a_folder(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "pair.onnx").write_bytes(CONTENT)
+    error = run_pair("install", "pair", "--from", str(tmp_path)).exception
+    assert isinstance(error, DownloadFailed)
+    assert "pair.onnx.json cannot be read" in error.message
+    (tmp_path / "pair.onnx").unlink()  # it is here already
+    (tmp_path / "pair.onnx.json").write_bytes(b"{}")
+    assert run_pair("install", "pair", "--from", str(tmp_path)).exit_code == 0
+    assert (root / "models" / "pair.onnx").read_bytes() == CONTENT
+    assert (root / "models" / "pair.onnx.json").read_bytes() == b"{}"
+
+
+def test_all_files_of_a_model_are_asked_of_a_mirror(root: Path, server: FileServer) -> None:
+    error = run_pair("install", "pair", "--from", f"{server.address}/").exception
+    assert isinstance(error, DownloadFailed)  # it gives the same for every address
+    assert (root / "models" / "pair.onnx").read_bytes() == CONTENT
+    assert not (root / "models" / "pair.onnx.json").exists()
+
+
 # --- the real command and the real catalogue ---------------------------------------------------------------------
 
 
 def test_every_model_is_listed_with_its_licence_and_whether_it_is_there(tmp_path: Path) -> None:
     done = voice_mcp(tmp_path / "data", "models", "list")
     heading, *lines = done.stdout.splitlines()
-    assert heading.split() == ["MODEL", "SIZE", "INSTALLED", "LICENCE", "FOR"]
+    assert heading.split() == ["MODEL", "SIZE", "INSTALLED", "FOR", "LICENCE", "WHAT"]
     assert [line.split()[0] for line in lines] == [model.name for model in CATALOGUE]
-    assert all(" no " in line and ("MIT" in line or "BSD" in line) for line in lines)
+    for line, model in zip(lines, CATALOGUE, strict=True):
+        assert " no " in line
+        assert model.purpose in line
+        assert model.licence.split()[0] in line
 
 
 def test_the_list_as_json_has_addresses_and_checksums(tmp_path: Path) -> None:
     listed = json.loads(voice_mcp(tmp_path / "data", "models", "list", "--json").stdout)
-    assert [(entry["address"], entry["sha256"], entry["path"]) for entry in listed] == [
-        (model.address, model.sha256, None) for model in CATALOGUE
-    ]
+    files = [(each["file"], each["address"], each["sha256"]) for entry in listed for each in entry["files"]]
+    assert files == [(each.file, each.address, each.sha256) for model in CATALOGUE for each in model.files]
+    assert {(entry["purpose"], entry["path"]) for entry in listed} == {
+        ("listening", None),
+        ("turn", None),
+        ("speaking", None),
+    }
 
 
 def test_nothing_is_fetched_offline(tmp_path: Path) -> None:
@@ -218,7 +254,7 @@ def test_a_mirror_is_checked_against_the_same_checksum(tmp_path: Path) -> None:
     with FileServer(b"not a model") as server:
         done = voice_mcp(tmp_path / "data", "models", "install", "tiny", "--from", server.address)
     assert done.returncode == 1
-    assert "Only 11 of the 77,691,713 bytes of tiny came." in done.stderr
+    assert "Only 11 of the 77,691,713 bytes of ggml-tiny.bin came." in done.stderr
 
 
 def test_an_unknown_name_ends_with_one_line_and_no_traceback(tmp_path: Path) -> None:

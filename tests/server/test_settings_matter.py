@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from tests.cli.command import Running
 from tests.ducking.players import music, volumes
+from tests.server import test_neural_voices
 from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
 from tests.support.csm_checkpoint import write_checkpoint
@@ -823,6 +824,7 @@ async def test_watermark_key_marks_what_is_said_and_nothing_else_is_changed(tmp_
 
 
 async def test_no_setting_is_without_a_test() -> None:
-    tested = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    names = [*globals(), *vars(test_neural_voices)]
+    tested = [name.removeprefix("test_") for name in names if name.startswith("test_")]
     untested = [name for name in Settings.model_fields if not any(test.startswith(name) for test in tested)]
     assert untested == []

@@ -12,15 +12,19 @@ from pathlib import Path
 import pytest
 
 from voice_mcp.errors import DownloadFailed, EngineMissing, InvalidInput, StorageError
-from voice_mcp.storage.model_catalogue import CATALOGUE, Model
+from voice_mcp.storage.model_catalogue import CATALOGUE
+from voice_mcp.storage.model_entry import Model, Purpose, WeightFile
 from voice_mcp.storage.models import Models
 
 CONTENT = bytes(range(256)) * 40
 
 
 def entry(content: bytes = CONTENT, name: str = "small-one") -> Model:
-    digest = hashlib.sha256(content).hexdigest()
-    return Model(name, f"{name}.bin", len(content), digest, "MIT (nobody)", "http://127.0.0.1:1/x", "nothing")
+    return Model(name, Purpose.LISTENING, (part_of(f"{name}.bin", content),), "MIT (nobody)", "nothing")
+
+
+def part_of(file: str, content: bytes) -> WeightFile:
+    return WeightFile(file, len(content), hashlib.sha256(content).hexdigest(), f"http://127.0.0.1:1/{file}")
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def models(tmp_path: Path) -> Models:
 
 
 def install(models: Models, content: bytes = CONTENT) -> Path:
-    with models.receive(models.known("small-one")) as reception:
+    with models.receive(models.known("small-one").files[0]) as reception:
         reception.write(content)
         return reception.finish()
 
@@ -57,7 +61,7 @@ def test_what_is_not_the_right_file_gets_no_name_and_is_not_kept(models: Models)
     with pytest.raises(DownloadFailed, match=hashlib.sha256(wrong).hexdigest()):
         install(models, wrong)
     assert models.path("small-one") is None
-    with models.receive(models.known("small-one")) as reception:
+    with models.receive(models.known("small-one").files[0]) as reception:
         assert reception.received_bytes == 0
 
 
@@ -68,24 +72,24 @@ def test_what_is_too_long_is_refused_before_the_disk_is_full_of_it(models: Model
 
 
 def test_what_broke_off_is_there_for_the_next_time(models: Models) -> None:
-    with pytest.raises(DownloadFailed, match=r"Only 1,000 of the 10,240 bytes"):
+    with pytest.raises(DownloadFailed, match=r"Only 1,000 of the 10,240 bytes of small-one.bin"):
         install(models, CONTENT[:1000])
     assert models.path("small-one") is None
-    with models.receive(models.known("small-one")) as reception:
+    with models.receive(models.known("small-one").files[0]) as reception:
         assert reception.received_bytes == 1000
         reception.write(CONTENT[1000:])
         assert reception.finish().read_bytes() == CONTENT
 
 
 def test_two_cannot_install_at_the_same_time(models: Models) -> None:
-    model = models.known("small-one")
-    with models.receive(model), pytest.raises(StorageError, match="locked"), models.receive(model):
+    (file,) = models.known("small-one").files
+    with models.receive(file), pytest.raises(StorageError, match="locked"), models.receive(file):
         pass
 
 
 def test_no_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
-    endless = Model("endless", "endless.bin", 1 << 60, "0" * 64, "MIT", "http://127.0.0.1:1/x", "nothing")
-    models = Models(tmp_path / "data", (endless,))
+    endless = WeightFile("endless.bin", 1 << 60, "0" * 64, "http://127.0.0.1:1/x")
+    models = Models(tmp_path / "data", (Model("endless", Purpose.TURN, (endless,), "MIT", "nothing"),))
     with pytest.raises(StorageError, match="There is no room"), models.receive(endless):
         pass
 
@@ -136,11 +140,52 @@ def test_a_setting_may_name_a_model_or_any_file(models: Models, tmp_path: Path) 
     assert models.weights("small-one") == path
 
 
-def test_the_catalogue_names_every_file_once_with_a_checksum_and_an_address_of_its_own() -> None:
-    for part in ("name", "file", "sha256", "address"):
-        assert len({getattr(model, part) for model in CATALOGUE}) == len(CATALOGUE)
-    for model in CATALOGUE:
-        assert re.fullmatch("[0-9a-f]{64}", model.sha256)
-        assert model.address.startswith("https://")
-        assert model.size_bytes > 1_000_000
-        assert re.fullmatch(r"[\w.-]+", model.file)
+@pytest.fixture
+def pairs(tmp_path: Path) -> Models:
+    """Two models of two files each, one of which both need."""
+    shared = part_of("voices.bin", b"voices")
+    large = Model("large", Purpose.SPEAKING, (part_of("large.onnx", b"large"), shared), "MIT", "nothing")
+    small = Model("small", Purpose.SPEAKING, (part_of("small.onnx", b"small"), shared), "MIT", "nothing")
+    return Models(tmp_path / "data", (large, small))
+
+
+def bring(models: Models, name: str, *numbers: int) -> None:
+    """Install files of a model, each of which holds its own name."""
+    for number in numbers:
+        file = models.known(name).files[number]
+        with models.receive(file) as reception:
+            reception.write(file.file.partition(".")[0].encode())
+            reception.finish()
+
+
+def test_a_model_of_several_files_is_installed_when_all_of_them_are_there(pairs: Models) -> None:
+    bring(pairs, "large", 0)
+    assert pairs.path("large") is None
+    with pytest.raises(EngineMissing, match="large is not installed"):
+        pairs.installed("large")
+    bring(pairs, "large", 1)
+    assert pairs.paths("large") == (pairs.folder / "large.onnx", pairs.folder / "voices.bin")
+    assert pairs.installed("large") == pairs.paths("large")
+    assert pairs.path("large") == pairs.folder / "large.onnx"
+
+
+def test_removing_a_model_leaves_what_another_one_needs(pairs: Models) -> None:
+    bring(pairs, "large", 0, 1)
+    bring(pairs, "small", 0)
+    assert pairs.remove("large") is True
+    assert pairs.path("large") is None
+    assert pairs.path("small") is not None
+    assert pairs.remove("small") is True
+    assert not (pairs.folder / "voices.bin").exists()
+
+
+def test_the_catalogue_names_every_file_with_one_checksum_and_address_of_its_own() -> None:
+    assert len({model.name for model in CATALOGUE}) == len(CATALOGUE)
+    files = {file for model in CATALOGUE for file in model.files}
+    for part in ("file", "sha256", "address"):
+        assert len({getattr(file, part) for file in files}) == len(files)
+    for file in files:
+        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert file.address.startswith("https://")
+        assert file.size_bytes > (1_000 if file.file.endswith(".json") else 1_000_000)
+        assert re.fullmatch(r"[\w.-]+", file.file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from voice_mcp.app import App
+from voice_mcp.cli.examine_voices import check_absent_voices
 from voice_mcp.cli.report import Check, Finding, State
 from voice_mcp.errors import EngineBusy, EngineError, EngineRefused
 from voice_mcp.openai_client import Endpoint, SpeechClient, load_sdk
@@ -26,6 +27,7 @@ async def check_speech(app: App) -> Finding:
     local = [engine for engine in app.engines if not isinstance(engine, OpenAIEngine)]
     findings = await asyncio.gather(*map(_engine, local), _endpoints(app.settings))
     checks = tuple(check for finding in findings for check in finding.checks)
+    checks += await check_absent_voices(app)
     return Finding(checks, any(finding.works for finding in findings))
 
 

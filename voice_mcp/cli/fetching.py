@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voice_mcp.download import fetch
 from voice_mcp.errors import DownloadFailed
-from voice_mcp.storage.model_catalogue import Model
+from voice_mcp.storage.model_entry import WeightFile
 from voice_mcp.storage.models import Models, Reception
 
 TRIES = 5
@@ -20,12 +20,12 @@ Watcher = Callable[[int], None]
 """Told how many bytes there are by now."""
 
 
-def bring(models: Models, model: Model, source: str, watch: Watcher) -> Path:
-    """Install a model.
+def bring(models: Models, file: WeightFile, source: str, watch: Watcher) -> Path:
+    """Install a file of a model.
 
     Args:
         models: Where to.
-        model: What.
+        file: What.
         source: An address, or the path of a file.
         watch: Told how far it is.
 
@@ -33,12 +33,12 @@ def bring(models: Models, model: Model, source: str, watch: Watcher) -> Path:
         DownloadFailed: It cannot be fetched, or is not the right file.
         StorageError: It cannot be written.
     """
-    with models.receive(model) as reception:
+    with models.receive(file) as reception:
         watch(reception.received_bytes)
         if is_address(source):
             _download(reception, source, watch)
         else:
-            _copy(reception, model, Path(source).expanduser(), watch)
+            _copy(reception, file, Path(source).expanduser(), watch)
         return reception.finish()
 
 
@@ -64,22 +64,22 @@ def _download(reception: Reception, address: str, watch: Watcher) -> None:
                 raise
 
 
-def _copy(reception: Reception, model: Model, path: Path, watch: Watcher) -> None:
+def _copy(reception: Reception, file: WeightFile, path: Path, watch: Watcher) -> None:
     """Take a file, if it is the right one; what a download left is kept as long as nothing speaks for the file."""
     with _opened(path) as blocks:
-        if path.is_file() and path.stat().st_size != model.size_bytes:
-            raise _another_file(path, model, path.stat().st_size)
+        if path.is_file() and path.stat().st_size != file.size_bytes:
+            raise _another_file(path, file, path.stat().st_size)
         reception.begin_anew()
         _take(reception, blocks, watch)
     if not reception.is_whole:
         length_bytes = reception.received_bytes
         reception.begin_anew()
-        raise _another_file(path, model, length_bytes)
+        raise _another_file(path, file, length_bytes)
 
 
-def _another_file(path: Path, model: Model, size_bytes: int) -> DownloadFailed:
+def _another_file(path: Path, file: WeightFile, size_bytes: int) -> DownloadFailed:
     return DownloadFailed(
-        f"{path} is not {model.name}: it has {size_bytes:,} bytes, not {model.size_bytes:,}.", hint=RIGHT_FILE
+        f"{path} is not {file.file}: it has {size_bytes:,} bytes, not {file.size_bytes:,}.", hint=RIGHT_FILE
     )
 
 

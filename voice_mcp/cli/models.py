@@ -1,9 +1,10 @@
-"""`voice-mcp models`: weights for listening on this machine. Nothing else ever fetches any."""
+"""`voice-mcp models`: weights for listening and speaking on this machine. Nothing else ever fetches any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,18 +16,23 @@ from voice_mcp.cli.output import AsJson, print_json, print_table, standard_error
 from voice_mcp.download import is_local
 from voice_mcp.errors import InvalidInput
 from voice_mcp.settings import Settings
-from voice_mcp.storage.model_catalogue import CATALOGUE, Model
+from voice_mcp.storage.model_catalogue import CATALOGUE
+from voice_mcp.storage.model_entry import Model, WeightFile
 from voice_mcp.storage.models import Models
 
 Name = Annotated[str, typer.Argument(help="Its name, as `voice-mcp models list` has it.")]
 Source = Annotated[
-    str | None, typer.Option("--from", help="A file, or a mirror's address, instead of where it comes from.")
+    str | None,
+    typer.Option(
+        "--from",
+        help="A file, or a mirror's address, instead of where it comes from; for a model of several files a folder.",
+    ),
 ]
 
 
 def models(catalogue: Sequence[Model] = CATALOGUE) -> typer.Typer:
     """The commands that deal with the weights of ``catalogue``."""
-    commands = typer.Typer(help="Weights for listening on this machine.", no_args_is_help=True)
+    commands = typer.Typer(help="Weights for listening and speaking on this machine.", no_args_is_help=True)
 
     @commands.command("list")
     def _list(as_json: AsJson = False) -> None:
@@ -58,10 +64,18 @@ def _show(store: Models, *, as_json: bool) -> None:
                 {
                     "name": model.name,
                     "size_bytes": model.size_bytes,
+                    "purpose": model.purpose,
                     "licence": model.licence,
                     "about": model.about,
-                    "sha256": model.sha256,
-                    "address": model.address,
+                    "files": [
+                        {
+                            "file": each.file,
+                            "size_bytes": each.size_bytes,
+                            "sha256": each.sha256,
+                            "address": each.address,
+                        }
+                        for each in model.files
+                    ],
                     "path": path,
                 }
                 for model, path in rows
@@ -69,12 +83,15 @@ def _show(store: Models, *, as_json: bool) -> None:
         )
         return
     print_table(
-        ("MODEL", "SIZE", "INSTALLED", "LICENCE", "FOR"),
+        ("MODEL", "SIZE", "INSTALLED", "FOR", "LICENCE", "WHAT"),
         [
-            (model.name, f"{model.size_bytes / 1e6:.0f} MB", "yes" if path else "no", model.licence, model.about)
+            (
+                *(model.name, f"{model.size_bytes / 1e6:.0f} MB", "yes" if path else "no"),
+                *(model.purpose.value, model.licence, model.about),
+            )
             for model, path in rows
         ],
-        styles=("bold", "", "green", "dim", ""),
+        styles=("bold", "", "green", "", "dim", ""),
         rigid=("MODEL", "SIZE"),
     )
 
@@ -85,22 +102,32 @@ def _install(settings: Settings, store: Models, name: str, source: str | None) -
     if installed is not None:
         typer.echo(f"{name} is installed: {visible(installed)}")
         return
-    wanted = source or model.address
-    if settings.offline and is_address(wanted) and not is_local(wanted):
+    missing = [(file, _source(model, file, source)) for file in model.files if not store.holds(file)]
+    if settings.offline and any(is_address(wanted) and not is_local(wanted) for _, wanted in missing):
         raise InvalidInput(
             "Nothing is fetched while VOICEMODE_OFFLINE is set.", hint="Unset it, or give a file with `--from PATH`."
         )
     typer.echo(f"{name}: {model.about}; {model.size_bytes / 1e6:.0f} MB. Licence: {model.licence}.")
-    with _progress(model) as watch:
-        path = bring(store, model, wanted, watch)
-    typer.echo(f"{name} is installed: {visible(path)}")
+    for file, wanted in missing:
+        with _progress(file) as watch:
+            path = bring(store, file, wanted, watch)
+    typer.echo(f"{name} is installed: {visible(store.path(name) or path)}")
+
+
+def _source(model: Model, file: WeightFile, source: str | None) -> str:
+    """Where a file comes from: a folder is asked for what it is called there, which is what it is called here."""
+    if source is None:
+        return file.address
+    if len(model.files) == 1:
+        return source
+    return f"{source.rstrip('/')}/{file.file}" if is_address(source) else str(Path(source) / file.file)
 
 
 @contextmanager
-def _progress(model: Model) -> Iterator[Watcher]:
+def _progress(file: WeightFile) -> Iterator[Watcher]:
     """A bar on a terminal, nothing in a pipe."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = standard_error()
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(model.file, total=model.size_bytes)
+        task = bar.add_task(file.file, total=file.size_bytes)
         yield lambda size_bytes: bar.update(task, completed=size_bytes)

@@ -9,7 +9,7 @@ import typer
 
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import standard_error
-from voice_mcp.parts import build_marker
+from voice_mcp.parts import build_csm, build_marker, neural_engines
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.options import CONCURRENCY, HOST, PORT, QUEUE, Options
@@ -43,10 +43,8 @@ def speech_server(
 
 def local_engines(settings: Settings) -> list[SpeechEngine]:
     """The engines on this machine, the one that is set first; endpoints are for clients to ask, not for a server."""
-    engines: list[SpeechEngine] = [EspeakEngine(), ToneEngine()]
+    engines: list[SpeechEngine] = [*neural_engines(settings), EspeakEngine(), ToneEngine()]
     if settings.tts_engine == "csm":
-        from voice_mcp.parts import build_csm
-
         engines.append(build_csm(settings))
     return sorted(engines, key=lambda engine: engine.name != settings.tts_engine)
 

@@ -16,6 +16,7 @@ Script = str | Iterable[tuple[Speaker, str]]
 
 CASTS: Mapping[str, Sequence[str]] = {
     "espeak": ("en-us", "en-gb", "en-us+f3", "en-gb-scotland", "en-gb+f4", "en-us+m3", "en-gb-x-rp", "en-us+f5"),
+    "kokoro": ("af_heart", "am_michael", "bf_emma", "bm_george", "af_bella", "am_fenrir", "bf_isabella", "bm_fable"),
     "tone": ("sine", "square"),
 }
 """Who speaks for speakers 0, 1, 2, ... where nobody was named; voices that are easy to tell apart."""

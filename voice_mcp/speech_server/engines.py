@@ -42,7 +42,7 @@ class Engines:
         Raises:
             EngineError: The default engine cannot speak.
         """
-        await self.default.voices()
+        await self.default.check()
         await asyncio.to_thread(_load_codecs)
 
     async def aclose(self) -> None:

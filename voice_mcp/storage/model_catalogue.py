@@ -1,37 +1,23 @@
 """The weights that can be installed: what each file is, where it comes from, and how to know that it is the one.
 
-Sizes and SHA-256 are those of the files at these addresses; what they were checked against is in docs/recognisers.md.
-The addresses name one revision each, so that what is checked cannot change under them.
+Sizes and SHA-256 are those of the files at these addresses; what they were checked against is in
+docs/recognisers.md and docs/engines.md. The addresses name one revision each, so that what is checked cannot change
+under them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from voice_mcp.storage.model_entry import Model, Purpose, WeightFile
+from voice_mcp.storage.speaking_catalogue import SPEAKING_MODELS
 
 _WHISPER = "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1"
 _WHISPER_LICENCE = "MIT (OpenAI, Whisper)"
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One file of weights."""
-
-    name: str
-    """What a person calls it."""
-    file: str
-    """The file's name in the folder."""
-    size_bytes: int
-    sha256: str
-    licence: str
-    address: str
-    """Where it is fetched from."""
-    about: str
-    """What it is for, in a few words."""
-
-
 def _whisper(name: str, size_bytes: int, sha256: str, about: str) -> Model:
     file = f"ggml-{name}.bin"
-    return Model(name, file, size_bytes, sha256, _WHISPER_LICENCE, f"{_WHISPER}/{file}", about)
+    weights = WeightFile(file, size_bytes, sha256, f"{_WHISPER}/{file}")
+    return Model(name, Purpose.LISTENING, (weights,), _WHISPER_LICENCE, about)
 
 
 CATALOGUE = (
@@ -79,11 +65,17 @@ CATALOGUE = (
     ),
     Model(
         "smart-turn",
-        "smart-turn.onnx",
-        8_679_182,
-        "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+        Purpose.TURN,
+        (
+            WeightFile(
+                "smart-turn.onnx",
+                8_679_182,
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                "https://huggingface.co/pipecat-ai/smart-turn-v3/resolve/main/smart-turn-v3.2-cpu.onnx",
+            ),
+        ),
         "BSD-2-Clause (Daily, Smart Turn)",
-        "https://huggingface.co/pipecat-ai/smart-turn-v3/resolve/main/smart-turn-v3.2-cpu.onnx",
         "tells when a speaker is through",
     ),
+    *SPEAKING_MODELS,
 )

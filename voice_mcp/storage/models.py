@@ -13,7 +13,8 @@ from pathlib import Path
 from voice_mcp.errors import DownloadFailed, EngineMissing, InvalidInput, StorageError
 from voice_mcp.storage.files import make_folder, open_private, refuse_link_out, storage_errors, write_all
 from voice_mcp.storage.locking import locked
-from voice_mcp.storage.model_catalogue import CATALOGUE, Model
+from voice_mcp.storage.model_catalogue import CATALOGUE
+from voice_mcp.storage.model_entry import Model, WeightFile
 
 _READ_BYTES = 1 << 20
 _LOCK_WAIT_S = 1.0
@@ -47,17 +48,31 @@ class Models:
         raise InvalidInput(f"There is no model {name!r}.", hint=advice)
 
     def path(self, name: str) -> Path | None:
-        """Where the weights of that name are; None when they are not installed.
+        """Where the weights of that name are, or the first file of them; None when they are not installed.
+
+        Raises:
+            InvalidInput: No model has that name.
+        """
+        paths = self.paths(name)
+        return paths[0] if paths is not None else None
+
+    def paths(self, name: str) -> tuple[Path, ...] | None:
+        """Where all files of that name are; None when one of them is not installed.
 
         Raises:
             InvalidInput: No model has that name.
         """
         model = self.known(name)
-        path = self.folder / model.file
-        try:
-            return path if path.stat().st_size == model.size_bytes else None
-        except OSError:
+        if any(not self.holds(file) for file in model.files):
             return None
+        return tuple(self.folder / file.file for file in model.files)
+
+    def holds(self, file: WeightFile) -> bool:
+        """Whether a file is there. It was checked when it came; here its length will do."""
+        try:
+            return (self.folder / file.file).stat().st_size == file.size_bytes
+        except OSError:
+            return False
 
     def weights(self, name_or_path: str) -> Path:
         """The weights that a setting names: a model of the catalogue, or any file.
@@ -66,19 +81,27 @@ class Models:
             EngineMissing: They are not there; the hint is the command that brings them.
         """
         path = Path(name_or_path).expanduser()
-        if path.is_file():
-            return path
+        return path if path.is_file() else self.installed(name_or_path)[0]
+
+    def installed(self, name: str) -> tuple[Path, ...]:
+        """All files of a model of the catalogue that a setting names.
+
+        Raises:
+            EngineMissing: They are not there; the hint is the command that brings them.
+        """
         try:
-            installed = self.path(name_or_path)
+            installed = self.paths(name)
         except InvalidInput as exc:
-            raise EngineMissing(f"{name_or_path} is neither a model nor a file that is there.", hint=exc.hint) from exc
+            raise EngineMissing(f"{name} is neither a model nor a file that is there.", hint=exc.hint) from exc
         if installed is None:
-            hint = f"Run `voice-mcp models install {name_or_path}`."
-            raise EngineMissing(f"The model {name_or_path} is not installed.", hint=hint)
+            hint = f"Run `voice-mcp models install {name}`."
+            raise EngineMissing(f"The model {name} is not installed.", hint=hint)
         return installed
 
     def remove(self, name: str) -> bool:
-        """Remove the weights of that name, and a part of them; returns whether there was anything.
+        """Remove the weights of that name, and parts of them; returns whether there was anything.
+
+        A file that another model needs stays as long as that is installed.
 
         Raises:
             InvalidInput: No model has that name.
@@ -87,35 +110,42 @@ class Models:
         model = self.known(name)
         refuse_link_out(self._root, self.folder)
         found = False
-        with storage_errors(f"{model.file} could not be removed"):
-            for path in (self.folder / model.file, self._part(model)):
-                with suppress(FileNotFoundError):
-                    path.unlink()
-                    found = True
+        needed = {file for other in self._others(model) for file in other.files}
+        for file in model.files:
+            paths = [self._part(file)] if file in needed else [self.folder / file.file, self._part(file)]
+            with storage_errors(f"{file.file} could not be removed"):
+                for path in paths:
+                    with suppress(FileNotFoundError):
+                        path.unlink()
+                        found = True
         return found
 
+    def _others(self, model: Model) -> list[Model]:
+        """The other models that are installed."""
+        return [other for other in self.catalogue if other != model and self.paths(other.name) is not None]
+
     @contextmanager
-    def receive(self, model: Model) -> Iterator[Reception]:
-        """Take in the weights of ``model``; what has arrived when this is left too early is there for the next time.
+    def receive(self, file: WeightFile) -> Iterator[Reception]:
+        """Take in a file; what has arrived when this is left too early is there for the next time.
 
         Raises:
             StorageError: There is no room, the folder cannot be written, or somebody else is installing.
         """
         make_folder(self._root, self.folder)
-        part = self._part(model)
+        part = self._part(file)
         with locked(self.folder, _LOCK_WAIT_S):
             with storage_errors(f"{part.name} could not be written"):
                 fd = open_private(part, os.O_RDWR | os.O_CREAT)
             try:
-                reception = Reception(model, part, fd)
-                self._check_room(model.size_bytes - reception.received_bytes)
+                reception = Reception(file, part, fd)
+                self._check_room(file.size_bytes - reception.received_bytes)
                 yield reception
             finally:
                 os.close(fd)
                 _remove_if_empty(part)
 
-    def _part(self, model: Model) -> Path:
-        return self.folder / f"{model.file}.part"
+    def _part(self, file: WeightFile) -> Path:
+        return self.folder / f"{file.file}.part"
 
     def _check_room(self, needed_bytes: int) -> None:
         with storage_errors(f"The room in {self.folder} could not be seen"):
@@ -138,8 +168,8 @@ def _remove_if_empty(part: Path) -> None:
 class Reception:
     """A file on its way in. It gets its name when it is whole and its checksum is right."""
 
-    def __init__(self, model: Model, part: Path, fd: int) -> None:
-        self._model = model
+    def __init__(self, file: WeightFile, part: Path, fd: int) -> None:
+        self._file = file
         self._part = part
         self._fd = fd
         self._hash = hashlib.sha256()
@@ -162,11 +192,11 @@ class Reception:
 
         Raises:
             StorageError: They could not be written.
-            DownloadFailed: There are more of them than the model has.
+            DownloadFailed: There are more of them than the file has.
         """
-        if self.received_bytes + len(block) > self._model.size_bytes:
+        if self.received_bytes + len(block) > self._file.size_bytes:
             self._discard()
-            raise DownloadFailed(f"What came is longer than {self._model.name}.", hint=WRONG_FILE)
+            raise DownloadFailed(f"What came is longer than {self._file.file}.", hint=WRONG_FILE)
         with storage_errors(f"{self._part.name} could not be written"):
             write_all(self._fd, block)
         self._count(block)
@@ -174,7 +204,7 @@ class Reception:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is missing."""
-        return self.received_bytes == self._model.size_bytes
+        return self.received_bytes == self._file.size_bytes
 
     def finish(self) -> Path:
         """Check what came, and give it its name.
@@ -185,13 +215,13 @@ class Reception:
         """
         if not self.is_whole:
             raise DownloadFailed(
-                f"Only {self.received_bytes:,} of the {self._model.size_bytes:,} bytes of {self._model.name} came."
+                f"Only {self.received_bytes:,} of the {self._file.size_bytes:,} bytes of {self._file.file} came."
             )
         digest = self._hash.hexdigest()
-        if digest != self._model.sha256:
+        if digest != self._file.sha256:
             self._discard()
-            raise DownloadFailed(f"What came is not {self._model.name}: its SHA-256 is {digest}.", hint=WRONG_FILE)
-        path = self._part.with_name(self._model.file)
+            raise DownloadFailed(f"What came is not {self._file.file}: its SHA-256 is {digest}.", hint=WRONG_FILE)
+        path = self._part.with_name(self._file.file)
         with storage_errors(f"{path.name} could not be completed"):
             os.fsync(self._fd)
             os.replace(self._part, path)
