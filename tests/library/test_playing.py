@@ -98,8 +98,8 @@ def test_ctrl_c_ends_the_program_and_leaves_no_process(tmp_path: Path, how: str)
         LONG = {LONG!r}
         tts = TTS("tone")
         tts.say("Ready.")
-        print(tts._link.pid, flush=True)
         try:
+            print(tts._link.pid, flush=True)
             {how}
         except KeyboardInterrupt:
             print("stopped", flush=True)

@@ -25,10 +25,12 @@ from tests.ducking.players import music, volumes
 from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
+from tests.support.extras import need
 from tests.support.fixtures import require_pulse
 from tests.support.ggml import LOW_HZ, tone, write_tone_model
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.onnx_file import BANDS, HOPS, write_network
+from tests.support.onnx_voices import write_kokoro, write_piper
 from tests.support.pulse import PulseCard
 from tests.support.spoken import said as said_by_the_user
 from tests.support.spoken import silence
@@ -39,10 +41,18 @@ from voice_mcp.app import App
 from voice_mcp.core.cues import Cue, CueKind
 from voice_mcp.core.endpointing import Endpointer, SpeechPaused
 from voice_mcp.core.utterance import Trail
-from voice_mcp.errors import ListeningUnavailable, MicrophoneUnavailable, SettingsError
+from voice_mcp.errors import EngineMissing, ListeningUnavailable, MicrophoneUnavailable, SettingsError
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.openai_client.endpoints import listening_endpoints, speech_endpoints, usable
-from voice_mcp.parts import build_cues, build_pauses, build_turn_model, link_config, prepared_turn_model, turn_rules
+from voice_mcp.parts import (
+    build_cues,
+    build_neural,
+    build_pauses,
+    build_turn_model,
+    link_config,
+    prepared_turn_model,
+    turn_rules,
+)
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.storage.paths import DataRoot
@@ -721,6 +731,28 @@ async def test_stt_engine_may_be_a_recogniser_of_this_machine(tmp_path: Path) ->
     (recognizer,) = house.transcriber.roster.engines
     assert (await recognizer.transcribe(await speak("yes", speed=0.9), RecognitionHints())).text == "yes"
     await house.aclose()
+
+
+async def test_kokoro_model_is_what_kokoro_speaks_with(tmp_path: Path) -> None:
+    need("kokoro_onnx")
+    model, _ = write_kokoro(tmp_path / "weights")
+    answer = await said(make_house(tmp_path, tts_engine="kokoro", kokoro_model=str(model)))
+    assert (answer["engine"], answer["voice"], answer["status"]) == ("kokoro", "af_heart", "saved")
+
+
+async def test_piper_voice_is_who_speaks_for_piper(tmp_path: Path) -> None:
+    need("piper")
+    path = write_piper(tmp_path / "weights", "en_US-hum-low")
+    answer = await said(make_house(tmp_path, tts_engine="piper", piper_voice=str(path)))
+    assert (answer["engine"], answer["voice"]) == ("piper", "en_US-hum-low")
+
+
+async def test_pocket_model_is_the_folder_that_pocket_speaks_from(tmp_path: Path) -> None:
+    for own, folder in ((None, "models/pocket/languages/english"), (tmp_path / "own", "own")):
+        engine = build_neural(Settings(base_dir=tmp_path, pocket_model=own), "pocket")
+        assert engine.model == Path(folder).name
+        with pytest.raises(EngineMissing, match=re.escape(str(tmp_path / folder))):
+            await engine.voices()
 
 
 async def test_whisper_model_is_what_whisper_listens_with(tmp_path: Path) -> None:
