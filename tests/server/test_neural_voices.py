@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from voice_mcp.app import App
 from voice_mcp.cli.speech_server import local_engines
 from voice_mcp.errors import EngineMissing
 from voice_mcp.library.tts import TTS
-from voice_mcp.parts import build_engines, build_neural
+from voice_mcp.parts import build_engines
 from voice_mcp.server import create_server
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.engines import Engines
@@ -54,18 +53,7 @@ def names(settings: Settings) -> list[str]:
     return [engine.name for engine in build_engines(settings)]
 
 
-# --- settings ----------------------------------------------------------------------------------------------------
-
-
-async def test_kokoro_model_is_what_kokoro_speaks_with(tmp_path: Path) -> None:
-    answer = await said(make_house(tmp_path, tts_engine="kokoro", kokoro_model=kokoro_in(tmp_path)))
-    assert (answer["engine"], answer["voice"], answer["status"]) == ("kokoro", "af_heart", "saved")
-
-
-async def test_piper_voice_is_who_speaks_for_piper(tmp_path: Path) -> None:
-    path = write_piper(tmp_path / "weights", VOICE)
-    answer = await said(make_house(tmp_path, tts_engine="piper", piper_voice=str(path)))
-    assert (answer["engine"], answer["voice"]) == ("piper", VOICE)
+# --- weights -----------------------------------------------------------------------------------------------------
 
 
 async def test_a_voice_of_piper_is_found_by_its_name_in_the_folder_of_models(tmp_path: Path) -> None:
@@ -93,14 +81,6 @@ async def test_weights_of_a_voice_that_are_not_there_are_told_with_what_brings_t
         await engine.check()
     assert missing.value.hint == hint
     await engine.aclose()
-
-
-async def test_pocket_model_is_the_folder_that_pocket_speaks_from(tmp_path: Path) -> None:
-    for own, folder in ((None, "models/pocket/languages/english"), (tmp_path / "own", "own")):
-        engine = build_neural(Settings(base_dir=tmp_path, pocket_model=own), "pocket")
-        assert engine.model == Path(folder).name
-        with pytest.raises(EngineMissing, match=re.escape(str(tmp_path / folder))):
-            await engine.voices()
 
 
 async def test_a_network_of_kokoro_needs_its_voices_next_to_it(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from pydantic import SecretStr
 
 from tests.cli.command import Running
 from tests.ducking.players import music, volumes
-from tests.server import test_neural_voices
 from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
 from tests.support.csm_checkpoint import write_checkpoint
@@ -33,6 +32,7 @@ from tests.support.fixtures import require_pulse
 from tests.support.ggml import LOW_HZ, tone, write_tone_model
 from tests.support.house import exchanges, logged_events, make_house
 from tests.support.onnx_file import BANDS, HOPS, write_network
+from tests.support.onnx_voices import write_kokoro, write_piper
 from tests.support.pulse import PulseCard
 from tests.support.spoken import said as said_by_the_user
 from tests.support.spoken import silence
@@ -50,6 +50,7 @@ from voice_mcp.parts import (
     build_csm,
     build_cues,
     build_engines,
+    build_neural,
     build_pauses,
     build_turn_model,
     link_config,
@@ -789,6 +790,28 @@ async def test_stt_engine_may_be_a_recogniser_of_this_machine(tmp_path: Path) ->
     await house.aclose()
 
 
+async def test_kokoro_model_is_what_kokoro_speaks_with(tmp_path: Path) -> None:
+    need("kokoro_onnx")
+    model, _ = write_kokoro(tmp_path / "weights")
+    answer = await said(make_house(tmp_path, tts_engine="kokoro", kokoro_model=str(model)))
+    assert (answer["engine"], answer["voice"], answer["status"]) == ("kokoro", "af_heart", "saved")
+
+
+async def test_piper_voice_is_who_speaks_for_piper(tmp_path: Path) -> None:
+    need("piper")
+    path = write_piper(tmp_path / "weights", "en_US-hum-low")
+    answer = await said(make_house(tmp_path, tts_engine="piper", piper_voice=str(path)))
+    assert (answer["engine"], answer["voice"]) == ("piper", "en_US-hum-low")
+
+
+async def test_pocket_model_is_the_folder_that_pocket_speaks_from(tmp_path: Path) -> None:
+    for own, folder in ((None, "models/pocket/languages/english"), (tmp_path / "own", "own")):
+        engine = build_neural(Settings(base_dir=tmp_path, pocket_model=own), "pocket")
+        assert engine.model == Path(folder).name
+        with pytest.raises(EngineMissing, match=re.escape(str(tmp_path / folder))):
+            await engine.voices()
+
+
 async def test_whisper_model_is_what_whisper_listens_with(tmp_path: Path) -> None:
     pytest.importorskip("_pywhispercpp", reason="pywhispercpp has no wheel here")
     own = write_tone_model(tmp_path / "own.bin", yes=" indeed")
@@ -824,7 +847,6 @@ async def test_watermark_key_marks_what_is_said_and_nothing_else_is_changed(tmp_
 
 
 async def test_no_setting_is_without_a_test() -> None:
-    names = [*globals(), *vars(test_neural_voices)]
-    tested = [name.removeprefix("test_") for name in names if name.startswith("test_")]
+    tested = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
     untested = [name for name in Settings.model_fields if not any(test.startswith(name) for test in tested)]
     assert untested == []
