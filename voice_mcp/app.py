@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from voice_mcp.clock import Clock, SystemClock
@@ -53,7 +54,7 @@ from voice_mcp.parts import (
 )
 from voice_mcp.pipe.child import AUDIO_PROCESS, confined
 from voice_mcp.playback.link import AudioLink
-from voice_mcp.protocols import SpeechEngine, SpeechRecognizer
+from voice_mcp.protocols import AudioFile, SpeechEngine, SpeechRecognizer
 from voice_mcp.settings import Settings, project_path
 from voice_mcp.stdio import output_diverted
 from voice_mcp.storage.conversation_log import ConversationLog
@@ -69,7 +70,7 @@ from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.tts.espeak import EspeakEngine
 from voice_mcp.tts.openai import OpenAIEngine
-from voice_mcp.types import RecognitionHints
+from voice_mcp.types import PcmFormat, RecognitionHints
 from voice_mcp.vad.silero import SileroDetector
 
 logger = logging.getLogger(__name__)
@@ -380,7 +381,10 @@ def _recordings(app: App) -> Recordings:
     check_save_format(audio_format)
     from voice_mcp.codecs.recording_file import RecordingFile  # every encoder, which nobody else needs at the start
 
-    return Recordings(app.root, app.journal, audio_format, partial(RecordingFile, audio_format=audio_format))
+    def open_file(path: Path, fmt: PcmFormat) -> AudioFile:
+        return RecordingFile(path, fmt, audio_format, synthetic=path.stem.endswith("_tts"))
+
+    return Recordings(app.root, app.journal, audio_format, open_file)
 
 
 def _recipe(engine: SpeechEngine) -> str | None:

@@ -22,6 +22,7 @@ from mcp.types import ElicitResult
 from pydantic import SecretStr
 
 from tests.cli.command import Running
+from tests.codecs.writer_support import tags_of
 from tests.ducking.players import music, volumes
 from tests.stt.recognising import sound
 from tests.support.behaviour import Behaviour
@@ -331,6 +332,9 @@ async def test_audio_save_format_is_the_format_audio_is_kept_in(
     path = Path(result["audio_path"])
     assert path.suffix == f".{audio_save_format}"
     assert decoded_s(path) == pytest.approx(result["duration_s"], abs=0.13)
+    if audio_save_format in ("flac", "mp3", "opus", "ogg"):  # the others have no room for it, or are written without
+        tags = tags_of(audio_save_format, path.read_bytes())
+        assert "voice-mcp" in tags.get("synthetic", tags.get("comment", ""))
 
 
 async def test_stream_chunk_size_bounds_each_piece_without_changing_the_sound(
