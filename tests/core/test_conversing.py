@@ -21,7 +21,7 @@ from voice_mcp.core.floor import Admission, Hold
 from voice_mcp.core.listening import Ears
 from voice_mcp.core.pauses import Eagerness, Pauses
 from voice_mcp.core.relay import Relay
-from voice_mcp.core.speaking import Speech
+from voice_mcp.core.speech import Speech
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.protocols import ProgressListener
 from voice_mcp.types import LISTENING_FORMAT, Urgency

@@ -19,7 +19,7 @@ from tests.support.pattern import judge
 from tests.support.pulse import PulseCard
 from voice_mcp.app import App
 from voice_mcp.core.script import Script
-from voice_mcp.core.speaking import Speech, Spoken
+from voice_mcp.core.speech import Speech, Spoken
 from voice_mcp.events import EventRecorder, EventType
 from voice_mcp.playback.passage import FADE_IN_S
 from voice_mcp.playback.player import STOP_FADE_S

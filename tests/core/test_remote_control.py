@@ -13,7 +13,7 @@ from tests.core.test_holding import WAIT_S, begin, end_of, house
 from tests.support.house import exchanges
 from tests.support.waiting import eventually_async
 from voice_mcp.core.remote_control import HUSHED, SKIPPED, STOPPED, RemoteControl
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.types import ControlAnswer, SpeechStatus
 
 pytestmark = pytest.mark.anyio

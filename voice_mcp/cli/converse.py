@@ -24,7 +24,7 @@ from voice_mcp.cli.turn_view import TurnView
 from voice_mcp.core.answer import NOISY, TYPED, AnswerStatus, Outcome
 from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.conversing import Conversing
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.errors import ListeningUnavailable, VoiceError
 from voice_mcp.settings import Settings
 

@@ -18,7 +18,7 @@ from voice_mcp.cli.output import AsJson, print_json, standard_output
 from voice_mcp.cli.spoken import failure_record, print_division, print_spoken, spoken_record
 from voice_mcp.cli.text import NOTHING_HINT, LiveText, TextSource, WholeText, file_text
 from voice_mcp.core.conversation import check_conversation_id
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.errors import NothingToSay, SpeechCutOff, VoiceError
 from voice_mcp.protocols import ProgressListener
 from voice_mcp.settings import Settings

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from voice_mcp.cli.output import standard_output, visible
 from voice_mcp.core.remote_control import HUSHED
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.errors import SpeechCutOff, TranscriptionFailed, VoiceError
 from voice_mcp.types import SpeechStatus
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_mcp.core.listening import Heard
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.types import Transcript
 
 

@@ -14,30 +14,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from voice_mcp.core.answer import Answer, AnswerStatus, Outcome
-from voice_mcp.core.barge_in import BargeIn
 from voice_mcp.core.chimes import Chime
 from voice_mcp.core.conversation import new_utterance_id
 from voice_mcp.core.cues import CueKind
 from voice_mcp.core.floor import Hold
-from voice_mcp.core.interruption import FalseAlarm, Interrupted
+from voice_mcp.core.interrupting import Interrupting
 from voice_mcp.core.lease import Lease
 from voice_mcp.core.listening import Heard, Listening, Wishes
 from voice_mcp.core.open_microphone import Clean, OpenMicrophone
 from voice_mcp.core.relay import Relay
-from voice_mcp.core.speaking import Speech, Spoken
-from voice_mcp.core.tape import Tape
+from voice_mcp.core.speech import Speech, Spoken
 from voice_mcp.core.utterance import Trail
 from voice_mcp.errors import MicrophoneUnavailable, TranscriptionFailed, VoiceError
-from voice_mcp.events import EventType
 from voice_mcp.protocols import ProgressListener
-from voice_mcp.types import CaptureCondition, CapturedSound, SpeechStatus
+from voice_mcp.types import CaptureCondition, SpeechStatus
 
 if TYPE_CHECKING:
     from voice_mcp.core.dialogue import Dialogue
@@ -50,8 +47,6 @@ OPEN_AHEAD_S = 0.8
 """So long before the agent's last word the microphone is opened."""
 LATE_S = 0.15
 """What is heard this soon after the agent's last word is mostly its echo; the pre-roll has it all the same."""
-SPEECH_COMES_S = 1.0
-"""Whoever interrupts speaks already: if no voice is found within this time, there was none."""
 MOST_NOISES = 2
 """So often a voice without a word is listened to once more; then the place is too noisy."""
 LISTENS, AWAITS_KEY = "listening", "waiting for your key"
@@ -112,8 +107,7 @@ class Conversing:
         self._pressed_s = 0.0
         self._awaits_key = self._cut_short = False
         self._listens_since = dialogue.archive.clock.utc()
-        self._barge_in: BargeIn | None = None
-        self._decisions: asyncio.Queue[Interrupted | FalseAlarm] = asyncio.Queue()
+        self._interrupting: Interrupting | None = None
         self._since_s: float | None = None  # when the message was over
         self._listened_s = 0.0  # to the answer: what is left of the longest wait is for the next turn
         self._is_saying, self._begun, self._stopping = speech is not None, False, False
@@ -201,10 +195,18 @@ class Conversing:
         self._lease.let_go()
         if self._speech is not None:
             self._speech.stop()
-        if self._listening is not None:
-            self._listening.stop()
-        elif self._begun and not self._is_saying:  # before its first step a task has nobody who would tell the end
+        if self._interrupting is not None:
+            self._interrupting.stop()
+        # Before its first step a task has nobody who would tell the end.
+        if not self._drop_turn() and self._begun and not self._is_saying:
             self._task.cancel()
+
+    def _drop_turn(self) -> bool:
+        """Listen no more to the turn that is being taken; whether one was."""
+        if self._listening is None:
+            return False
+        self._listening.stop()
+        return True
 
     # --- the order of things -----------------------------------------------------------------------------------
 
@@ -396,8 +398,10 @@ class Conversing:
         self._speech, self._is_saying, self._cut_short = speech, True, False
         self._key.clear()
         try:
-            listens = await self._prepare_barge_in() and not self._stopping
-            interruption = await self._listen_meanwhile(speech) if listens else None
+            interrupting = await self._who_may_interrupt()
+            interruption = None
+            if interrupting is not None and not self._stopping:
+                interruption = await interrupting.listen_during(speech)
             if interruption is None:
                 self.relay.tap = self._open_ahead
             self.spoken = await speech.result()
@@ -416,108 +420,25 @@ class Conversing:
         finally:
             self._is_saying, self.relay.tap = False, None
 
-    async def _prepare_barge_in(self) -> bool:
-        """Whether a voice can interrupt the agent; where that was asked for and cannot be, the user is told."""
+    async def _who_may_interrupt(self) -> Interrupting | None:
+        """Whoever hears a voice that interrupts; where that was asked for and cannot be had, the agent is told."""
         if self._wishes.by_hand:
-            return False  # a key does
-        if self._barge_in is None:
+            return None  # a key does
+        if self._interrupting is None:
             try:
-                self._barge_in = await self._dialogue.barge_in()
+                barge_in = await self._dialogue.barge_in()
             except VoiceError as exc:
                 self._answer.notes.append(exc.advice)
-        return self._barge_in is not None
+            else:
+                if barge_in is not None:
+                    self._interrupting = Interrupting(
+                        barge_in, self._lease, self._trail, self._take_interruption, self._drop_turn
+                    )
+        return self._interrupting
 
-    async def _listen_meanwhile(self, speech: Speech) -> Heard | None:
-        """Listen while the agent speaks; what somebody said who interrupted it."""
-        assert self._barge_in is not None
-        ended = asyncio.ensure_future(speech.ended())
-        try:
-            if (microphone := await self._open_while_it_speaks(speech, ended)) is None:
-                return None
-            self._decisions = asyncio.Queue()  # what was decided before is not about this message
-            self._barge_in.agent_speaks()
-            while (decision := await _unless(ended, self._decisions.get())) is not None:
-                if isinstance(decision, Interrupted):
-                    heard = await self._be_interrupted(speech, microphone, decision)
-                    if heard is not None:
-                        return heard
-        finally:
-            ended.cancel()
-            self._barge_in.agent_is_silent()
-        return None
-
-    async def _open_while_it_speaks(self, speech: Speech, ended: asyncio.Future[Any]) -> OpenMicrophone | None:
-        """Open the microphone once it is the message's turn; None where nobody can listen before it is over.
-
-        Until then others speak, and what is said to them is none of ours.
-        """
-        if not await _unless(ended, speech.turn_came()) or ended.done():
-            return None
-        opening = self._lease.begin(self._cleaner)
-        await asyncio.wait([opening, ended], return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done() or opening.cancelled():
-            return None
-        if isinstance(problem := opening.exception(), VoiceError):
-            logger.warning("%s", problem.advice)  # it is tried again, and told, when the answer is due
-            return None
-        return opening.result()
-
-    async def _be_interrupted(
-        self, speech: Speech, microphone: OpenMicrophone, interrupted: Interrupted
-    ) -> Heard | None:
-        """Fall silent and listen; go on with the word that was cut off if nobody says one."""
-        assert self._barge_in is not None
-        if speech.is_held:  # by a key: whoever speaks in a pause of their own speaks to somebody else
-            self._barge_in.agent_speaks()
-            return None
-        speech.hold()
-        self._trail.event(EventType.BARGE_IN, {"confirmed_s": round(interrupted.at_s - interrupted.speech_s, 3)})
-        tape = microphone.tape
-        start = tape.frame_at(interrupted.speech_s)
-        tape.mark(start)
-        heard = await self._heard_out(microphone, start, SPEECH_COMES_S)
-        while heard is not None and self._goes_on(heard, tape):
-            heard = await self._heard_out(microphone, heard.over_at, 0.0)
-        if heard is not None and heard.has_words:
-            self._barge_in.words_came()
-            speech.stop(keeps_floor=True)
-            return heard
-        tape.unmark()
-        self._barge_in.no_words_came()
-        self._barge_in.agent_speaks()
-        self._trail.event(EventType.BARGE_IN, {"resumed": True})
-        speech.go_on()
-        return None
-
-    def _goes_on(self, heard: Heard, tape: Tape) -> bool:
-        """Whether somebody spoke on while it was found out that there were no words."""
-        assert self._barge_in is not None
-        spoke_on = self._barge_in.speech_end_s > tape.moment(heard.over_at)
-        return spoke_on and not heard.has_words and not self._stopping
-
-    async def _heard_out(self, microphone: OpenMicrophone, start: int, comes_s: float) -> Heard | None:
-        """A turn of somebody who interrupts; None where it turns out meanwhile to have been a false alarm.
-
-        Args:
-            microphone: From where.
-            start: The frame from which on.
-            comes_s: How long a voice is waited for.
-        """
+    async def _take_interruption(self, microphone: OpenMicrophone, start: int, comes_s: float) -> Heard:
         rules = replace(self._wishes.rules, no_speech_s=comes_s)
-        turn = asyncio.ensure_future(self._take_turn(microphone, start, replace(self._wishes, rules=rules)))
-        was_false = False
-        try:
-            while not was_false and (decision := await _unless(turn, self._decisions.get())) is not None:
-                was_false = isinstance(decision, FalseAlarm)
-            if was_false and self._listening is not None:
-                self._listening.stop()
-            elif was_false:
-                turn.cancel()  # what listening takes is still being made
-            await asyncio.wait([turn])
-        finally:
-            turn.cancel()
-        heard = None if turn.cancelled() else turn.result()
-        return None if was_false and not (heard is not None and heard.has_words) else heard
+        return await self._take_turn(microphone, start, replace(self._wishes, rules=rules))
 
     def _open_ahead(self, position_s: float, total_s: float | None, text: str) -> None:
         """The message is nearly over: whoever answers at once is to be heard."""
@@ -528,15 +449,7 @@ class Conversing:
     @property
     def _cleaner(self) -> Clean | None:
         """What everything heard goes through, where somebody may interrupt."""
-        return self._clean if self._barge_in is not None else None
-
-    def _clean(self, sound: CapturedSound) -> CapturedSound:
-        """What is worth keeping of what was heard; who interrupts is noticed on the way."""
-        assert self._barge_in is not None
-        heard = self._barge_in.add(sound)
-        for decision in heard.decisions:
-            self._decisions.put_nowait(decision)
-        return heard.sound
+        return self._interrupting.clean if self._interrupting is not None else None
 
     # --- small things ------------------------------------------------------------------------------------------
 
@@ -546,16 +459,6 @@ class Conversing:
 
     def _say_waiting(self, in_front: int) -> None:
         self.relay.tell(f"waiting for {in_front} other{'s' if in_front > 1 else ''} to finish")
-
-
-async def _unless(ended: asyncio.Future[Any], coming: Coroutine[Any, Any, T]) -> T | None:
-    """Wait for what is coming; None when something has ended first."""
-    task = asyncio.ensure_future(coming)
-    try:
-        await asyncio.wait([ended, task], return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()
 
 
 def _log_mistakes(task: asyncio.Task[Outcome]) -> None:

@@ -14,7 +14,8 @@ from voice_mcp.core.open_microphone import Clean, OpenMicrophone
 from voice_mcp.core.rehearing import FAILED, NO_SPEECH, UNDERSTOOD
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.signals import Signals
-from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.speech import Speech
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive, Trail
 from voice_mcp.errors import ListeningUnavailable

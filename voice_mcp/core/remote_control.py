@@ -8,7 +8,7 @@ from typing import Any
 
 from voice_mcp import __version__
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Speech
+from voice_mcp.core.speech import Speech
 from voice_mcp.errors import VoiceError
 from voice_mcp.protocols import Ears
 from voice_mcp.types import ControlAnswer

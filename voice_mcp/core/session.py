@@ -17,7 +17,8 @@ from voice_mcp.core.floor import Admission, Hold
 from voice_mcp.core.listening import Wishes
 from voice_mcp.core.relay import Relay
 from voice_mcp.core.script import Script
-from voice_mcp.core.speaking import Speaker, Speech
+from voice_mcp.core.speaking import Speaker
+from voice_mcp.core.speech import Speech
 from voice_mcp.core.transcribing import Transcriber
 from voice_mcp.core.utterance import Archive
 from voice_mcp.errors import InvalidSpeed

@@ -7,7 +7,7 @@ from typing import Any
 from voice_mcp.core.failover import E, Roster
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Speech
+from voice_mcp.core.speech import Speech
 from voice_mcp.errors import VoiceError
 from voice_mcp.storage.conversation_log import ConversationLog
 from voice_mcp.storage.paths import DataRoot

@@ -14,7 +14,7 @@ from voice_mcp.core.answer import NOISY, TYPED, AnswerStatus, Outcome
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.conversing import Conversing
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.errors import InvalidInput, ListeningUnavailable
 from voice_mcp.tools import _asking
 from voice_mcp.tools._boundary import Call, ToolResult, guarded

@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired, cast
 from mcp.types import CallToolResult, TextContent
 from typing_extensions import TypedDict  # pydantic cannot read the one of typing before Python 3.12
 
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.errors import SpeechCutOff, TranscriptionFailed, VoiceError
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from voice_mcp.core.floor import Admission
 from voice_mcp.core.session import Session
-from voice_mcp.core.speaking import Spoken
+from voice_mcp.core.speech import Spoken
 from voice_mcp.tools._boundary import Call, ToolResult, guarded
 from voice_mcp.tools._captions import captions
 from voice_mcp.tools.results import SpeakResult, answer, speak_line, speak_result
