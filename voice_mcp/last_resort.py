@@ -4,6 +4,7 @@
   for ever. Its death is told to ``sys.unraisablehook`` alone.
 * Python 3.11 starts a thread for every child process, where Linux can do without.
 * An event loop that fell apart leaves threads behind for which Python waits, and one of them reads standard input.
+* A pipe that cannot be read for want of memory is still ready to be read, and the loop tries again for ever.
 
 The kernel takes back the floor and the devices, and what is on disk is whole.
 """
@@ -15,6 +16,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -23,7 +25,12 @@ from voice_mcp.errors import VoiceError
 
 EXIT_CODE = 71
 """What ``sysexits.h`` calls an error of the operating system: it could not give something."""
+PATIENCE_S = 2.0
+"""How long the event loop may fail for want of memory, again and again, before that is the end."""
+_PAUSE_S = 1.0
+"""Failures that are further apart have nothing to do with each other."""
 _LAST_WORDS = b"voice-mcp: there is no memory left for another thread; the server ends. Close other programs first.\n"
+_IN_VAIN = b"voice-mcp: there is no memory left to go on with; the server ends. Close other programs first.\n"
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +48,27 @@ def ended_in_any_case() -> Iterator[None]:
         with suppress(BaseException):
             logger.exception("the server cannot go on")
         os._exit(EXIT_CODE)
+
+
+class WantOfMemory:
+    """The exception handler of an event loop: failures for want of memory, over and over, end the process."""
+
+    def __init__(self) -> None:
+        self._since_s = self._last_s = -_PAUSE_S
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), MemoryError):
+            loop.default_exception_handler(context)
+            return
+        now_s = time.monotonic()
+        is_new = now_s - self._last_s >= _PAUSE_S
+        self._last_s = now_s
+        if is_new:
+            self._since_s = now_s
+            loop.default_exception_handler(context)  # the next ones say the same
+        elif now_s - self._since_s > PATIENCE_S:
+            os.write(2, _IN_VAIN)
+            os._exit(EXIT_CODE)
 
 
 class _Hook:

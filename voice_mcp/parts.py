@@ -97,8 +97,11 @@ def neural_engines(settings: Settings) -> list[NeuralEngine]:
     """The neural voices on this machine that the settings want: the one they name, or all that are installed."""
     if settings.tts_engine in NEURAL:
         return [build_neural(settings, settings.tts_engine)]
-    if settings.tts_engine != "auto":
-        return []
+    return installed_neural(settings) if settings.tts_engine == "auto" else []
+
+
+def installed_neural(settings: Settings) -> list[NeuralEngine]:
+    """The neural voices that are installed on this machine, in the order they are asked."""
     engines = [build_neural(settings, name) for name in NEURAL]
     return [engine for engine in engines if engine.is_installed]
 

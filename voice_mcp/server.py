@@ -26,6 +26,7 @@ from voice_mcp.core.conversation import check_conversation_id
 from voice_mcp.core.session import Session
 from voice_mcp.core.status import conversation_record, status_record, voices_record
 from voice_mcp.errors import InvalidConversationId, VoiceError
+from voice_mcp.last_resort import WantOfMemory
 from voice_mcp.stdio import repair_input
 from voice_mcp.tools._arguments import bad_arguments
 from voice_mcp.tools._boundary import refuse
@@ -179,6 +180,7 @@ async def serve_stdio(house: House) -> None:
     debug = logging.getLogger().isEnabledFor(logging.DEBUG)
     server = create_server(house, log_level="DEBUG" if debug else "WARNING")
     _end_well_on_signals(house)
+    asyncio.get_running_loop().set_exception_handler(WantOfMemory())
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin = repair_input(sys.stdin)  # the SDK reads from here and takes no other stream
     await server.run_stdio_async()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.command import LONGEST_S, voice_mcp
+from tests.cli.command import LONGEST_S, Running, voice_mcp
 from tests.storage.test_models import CONTENT, entry, part_of
 from tests.support.file_server import FileServer
 from tests.support.ports import LOOPBACK, refusing_port
+from tests.support.waiting import eventually
 from voice_mcp.cli.models import models
 from voice_mcp.errors import DownloadFailed, InvalidInput, VoiceError
 from voice_mcp.storage.model_catalogue import CATALOGUE
@@ -73,6 +75,17 @@ def test_what_is_installed_is_not_fetched_again(root: Path, server: FileServer) 
     run("install", "small-one", "--from", server.address)
     assert run("install", "small-one", "--from", server.address).exit_code == 0
     assert len(server.ranges) == 1
+
+
+def test_what_is_damaged_is_fetched_anew(root: Path, server: FileServer) -> None:
+    run("install", "small-one", "--from", server.address)
+    path = installed(root)
+    assert path is not None
+    path.write_bytes(bytes(len(CONTENT)))
+    done = run("install", "small-one", "--from", server.address)
+    assert done.exit_code == 0
+    assert "small-one.bin is damaged; it is replaced." in done.stderr
+    assert path.read_bytes() == CONTENT
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(root: Path, server: FileServer) -> None:
@@ -255,6 +268,21 @@ def test_a_mirror_is_checked_against_the_same_checksum(tmp_path: Path) -> None:
         done = voice_mcp(tmp_path / "data", "models", "install", "tiny", "--from", server.address)
     assert done.returncode == 1
     assert "Only 11 of the 77,691,713 bytes of ggml-tiny.bin came." in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_keeps_what_came_and_says_how_it_goes_on(tmp_path: Path) -> None:
+    with FileServer(bytes(1 << 20)) as server:
+        server.stalls.append(1 << 19)
+        with Running(tmp_path / "data", "models", "install", "tiny", "--from", server.address) as command:
+            assert server.stalled.wait(LONGEST_S)
+            part = tmp_path / "data" / "models" / "ggml-tiny.bin.part"
+            eventually(lambda: part.is_file() and part.stat().st_size > 0, LONGEST_S, "the first bytes")
+            command.process.send_signal(signal.SIGINT)
+            assert command.exit_code() == 130
+    assert "tiny is not installed yet. The same command goes on where it stopped." in command.errors
+    assert "Traceback" not in command.errors
+    assert part.stat().st_size > 0
 
 
 def test_an_unknown_name_ends_with_one_line_and_no_traceback(tmp_path: Path) -> None:

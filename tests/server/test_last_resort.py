@@ -43,6 +43,51 @@ def test_a_failure_nobody_expected_ends_the_process_whatever_its_threads_do() ->
     assert "the loop fell apart" in process.stderr
 
 
+WITHOUT_MEMORY = """
+        import asyncio, os, sys
+        from voice_mcp.last_resort import WantOfMemory
+
+        read, write = os.pipe()
+        os.write(write, b"never read")
+        failures = 0
+
+        def fail():
+            global failures
+            failures += 1
+            raise MemoryError
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(WantOfMemory())
+"""
+
+
+def test_a_loop_that_fails_for_want_of_memory_over_and_over_ends_the_process_and_says_so_in_few_words() -> None:
+    process = ended(f"""{WITHOUT_MEMORY}
+            loop.add_reader(read, fail)  # it stays ready to be read
+            await asyncio.Event().wait()
+
+        asyncio.run(main())
+    """)
+    assert process.returncode == EXIT_CODE
+    assert process.stderr.endswith("the server ends. Close other programs first.\n")
+    assert process.stderr.count("Traceback") == 1
+
+
+def test_a_loop_that_fails_once_for_want_of_memory_goes_on() -> None:
+    process = ended(f"""{WITHOUT_MEMORY}
+            done = asyncio.Event()
+            loop.call_soon(fail)
+            loop.call_soon(done.set)
+            await done.wait()
+
+        asyncio.run(main())
+        print("goes on after", failures)
+    """)
+    assert (process.returncode, process.stdout) == (0, "goes on after 1\n")
+    assert "MemoryError" in process.stderr
+
+
 @pytest.mark.parametrize(("raised", "code"), [("SystemExit(3)", 3), ("VoiceError('told')", 1)])
 def test_an_end_that_is_meant_is_left_alone(raised: str, code: int) -> None:
     process = ended(f"""

@@ -164,6 +164,34 @@ async def test_the_speech_service_serves_each_as_a_model_and_the_best_one_by_def
     assert sizes["piper"] > 0
 
 
+async def test_the_speech_service_serves_them_also_where_another_engine_is_set(tmp_path: Path) -> None:
+    settings = Settings(base_dir=tmp_path, tts_engine="espeak", kokoro_model=kokoro_in(tmp_path))
+    engines = Engines(local_engines(settings))
+    assert engines.default.name == "espeak"
+    assert engines.of("kokoro").name == "kokoro"
+    await engines.aclose()
+
+
+async def test_the_speech_service_does_not_stay_away_for_one_voice_that_cannot_be_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, _ = write_kokoro(tmp_path / "weights")
+    model.write_bytes(b"not what it was")
+    settings = Settings(base_dir=tmp_path, kokoro_model=str(model))
+    engines = Engines(local_engines(settings), stands_in=True)
+    await engines.prepare()
+    assert engines.default.name == "espeak"
+    assert "espeak speaks instead of kokoro." in caplog.text
+    await engines.aclose()
+
+
+async def test_a_voice_that_the_speech_service_was_told_to_use_has_no_substitute(tmp_path: Path) -> None:
+    engines = Engines(local_engines(Settings(base_dir=tmp_path, tts_engine="kokoro")))
+    with pytest.raises(EngineMissing):
+        await engines.prepare()
+    await engines.aclose()
+
+
 def test_the_library_speaks_with_them(tmp_path: Path) -> None:
     settings = Settings(base_dir=tmp_path, tts_engine="kokoro", kokoro_model=kokoro_in(tmp_path))
     with TTS(settings=settings) as tts:

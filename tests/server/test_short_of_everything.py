@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits and mounts of Linux"),
 ]
 
-MESSAGE = "This sentence is one of very many and takes its time. " * 300
+MESSAGE = "This sentence is one of very many and takes its time. " * 100
 LATER_MB = 4
 """So much more memory a server gets when it has begun to speak."""
 LIMITED = f"""
@@ -63,7 +63,7 @@ async def test_a_server_without_memory_answers_or_ends_and_leaves_whole_files_an
         await eventually_async(lambda: "limited" in server.errors, 20.0, "the limit")
         # More than there is room for, all at once: texts, tasks, the frames of a message without end.
         for _ in range(12):
-            server.begin_speaking(MESSAGE * 2)
+            server.begin_speaking(MESSAGE * 6)
         ended: dict[str, Any] | None = None
         try:
             ended = await server.answer(call)

@@ -100,6 +100,26 @@ def test_a_file_of_another_length_is_not_taken_for_installed(models: Models) -> 
     assert models.path("small-one") is None
 
 
+def test_a_file_that_was_changed_since_it_came_is_not_intact(models: Models) -> None:
+    (file,) = models.known("small-one").files
+    assert not models.is_intact(file)
+    path = install(models)
+    assert models.is_intact(file)
+    path.write_bytes(bytes(len(CONTENT)))
+    assert not models.is_intact(file)
+
+
+def test_nothing_is_removed_from_under_somebody_who_installs(models: Models) -> None:
+    (file,) = models.known("small-one").files
+    with models.receive(file) as reception:
+        with pytest.raises(StorageError) as refused:
+            models.remove("small-one")
+        reception.write(CONTENT)
+        assert reception.finish().is_file()
+    assert refused.value.hint is not None
+    assert "being installed" in refused.value.hint
+
+
 def test_removing_takes_the_file_and_its_part(models: Models) -> None:
     assert models.remove("small-one") is False
     path = install(models)

@@ -27,6 +27,11 @@ class FileServer:
         self.status = status
         self.breaks: deque[int] = deque()
         """After how many bytes the next answers break off, one each."""
+        self.stalls: deque[int] = deque()
+        """After how many bytes the next answers come to a stop, one each."""
+        self.stalled = threading.Event()
+        """Set when one has."""
+        self._over = threading.Event()
         self.ranges: list[str | None] = []
         """The ``Range`` of each request."""
         self.redirects: deque[str] = deque()
@@ -39,6 +44,7 @@ class FileServer:
         return self
 
     def __exit__(self, *reason: object) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(_STOP_S)
@@ -79,6 +85,12 @@ class FileServer:
                 self.end_headers()
                 if server.breaks:
                     rest = rest[: server.breaks.popleft()]
+                if server.stalls:
+                    self.wfile.write(rest[: server.stalls.popleft()])
+                    self.wfile.flush()
+                    server.stalled.set()
+                    server._over.wait()
+                    return
                 self.wfile.write(rest)
                 self.close_connection = True
 

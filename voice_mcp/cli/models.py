@@ -41,7 +41,7 @@ def models(catalogue: Sequence[Model] = CATALOGUE) -> typer.Typer:
 
     @commands.command()
     def install(name: Name, source: Source = None) -> None:
-        """Fetch a model, check it, and keep it. What was interrupted goes on where it stopped."""
+        """Fetch a model, check it, and keep it. Goes on where it stopped, and replaces what is damaged."""
         settings = read_settings()
         _install(settings, Models(settings.base_dir, catalogue), name, source)
 
@@ -98,19 +98,24 @@ def _show(store: Models, *, as_json: bool) -> None:
 
 def _install(settings: Settings, store: Models, name: str, source: str | None) -> None:
     model = store.known(name)
-    installed = store.path(name)
-    if installed is not None:
-        typer.echo(f"{name} is installed: {visible(installed)}")
+    missing = [(file, _source(model, file, source)) for file in model.files if not store.is_intact(file)]
+    if not missing:
+        typer.echo(f"{name} is installed: {visible(store.path(name) or store.folder)}")
         return
-    missing = [(file, _source(model, file, source)) for file in model.files if not store.holds(file)]
     if settings.offline and any(is_address(wanted) and not is_local(wanted) for _, wanted in missing):
         raise InvalidInput(
             "Nothing is fetched while VOICEMODE_OFFLINE is set.", hint="Unset it, or give a file with `--from PATH`."
         )
     typer.echo(f"{name}: {model.about}; {model.size_bytes / 1e6:.0f} MB. Licence: {model.licence}.")
     for file, wanted in missing:
-        with _progress(file) as watch:
-            path = bring(store, file, wanted, watch)
+        if store.holds(file):
+            warn(f"{file.file} is damaged; it is replaced.")
+        try:
+            with _progress(file) as watch:
+                path = bring(store, file, wanted, watch)
+        except KeyboardInterrupt:
+            warn(f"{name} is not installed yet. The same command goes on where it stopped.")
+            raise
     typer.echo(f"{name} is installed: {visible(store.path(name) or path)}")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from voice_mcp.cli.house import read_settings
 from voice_mcp.cli.output import standard_error
-from voice_mcp.parts import build_csm, build_marker, neural_engines
+from voice_mcp.parts import NEURAL, build_csm, build_marker, build_neural, installed_neural
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.settings import Settings
 from voice_mcp.speech_server.options import CONCURRENCY, HOST, PORT, QUEUE, Options
@@ -38,15 +38,21 @@ def speech_server(
 
     token = settings.speech_server_token
     options = Options(host, port, token.get_secret_value() if token else None, concurrency, queue)
-    asyncio.run(run_service(Engines(local_engines(settings), build_marker(settings)), options, _tell))
+    engines = Engines(
+        local_engines(settings), build_marker(settings), stands_in=settings.tts_engine in ("auto", "openai")
+    )
+    asyncio.run(run_service(engines, options, _tell))
 
 
 def local_engines(settings: Settings) -> list[SpeechEngine]:
     """The engines on this machine, the one that is set first; endpoints are for clients to ask, not for a server."""
-    engines: list[SpeechEngine] = [*neural_engines(settings), EspeakEngine(), ToneEngine()]
-    if settings.tts_engine == "csm":
+    wanted = settings.tts_engine
+    engines: list[SpeechEngine] = [*installed_neural(settings), EspeakEngine(), ToneEngine()]
+    if wanted == "csm":
         engines.append(build_csm(settings))
-    return sorted(engines, key=lambda engine: engine.name != settings.tts_engine)
+    elif wanted in NEURAL and all(engine.name != wanted for engine in engines):
+        engines.append(build_neural(settings, wanted))  # it is told what is missing
+    return sorted(engines, key=lambda engine: engine.name != wanted)
 
 
 def _tell(server: SpeechServer) -> None:

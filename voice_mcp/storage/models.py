@@ -74,6 +74,17 @@ class Models:
         except OSError:
             return False
 
+    def is_intact(self, file: WeightFile) -> bool:
+        """Whether a file is there and still what it was when it came. Reads all of it: a second for 500 MB.
+
+        Raises:
+            StorageError: It is there and cannot be read.
+        """
+        if not self.holds(file):
+            return False
+        with storage_errors(f"{file.file} could not be read"), (self.folder / file.file).open("rb") as held:
+            return hashlib.file_digest(held, "sha256").hexdigest() == file.sha256
+
     def weights(self, name_or_path: str) -> Path:
         """The weights that a setting names: a model of the catalogue, or any file.
 
@@ -105,10 +116,16 @@ class Models:
 
         Raises:
             InvalidInput: No model has that name.
-            StorageError: They cannot be removed.
+            StorageError: They cannot be removed, or somebody installs a model.
         """
         model = self.known(name)
         refuse_link_out(self._root, self.folder)
+        if not self.folder.is_dir():
+            return False
+        with self._locked():
+            return self._unlink(model)
+
+    def _unlink(self, model: Model) -> bool:
         found = False
         needed = {file for other in self._others(model) for file in other.files}
         for file in model.files:
@@ -133,7 +150,7 @@ class Models:
         """
         make_folder(self._root, self.folder)
         part = self._part(file)
-        with locked(self.folder, _LOCK_WAIT_S):
+        with self._locked():
             with storage_errors(f"{part.name} could not be written"):
                 fd = open_private(part, os.O_RDWR | os.O_CREAT)
             try:
@@ -143,6 +160,18 @@ class Models:
             finally:
                 os.close(fd)
                 _remove_if_empty(part)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else installs or removes meanwhile.
+
+        Raises:
+            StorageError: Somebody does.
+        """
+        with locked(
+            self.folder, _LOCK_WAIT_S, hint="A model is being installed or removed: try again when that is done."
+        ):
+            yield
 
     def _part(self, file: WeightFile) -> Path:
         return self.folder / f"{file.file}.part"
