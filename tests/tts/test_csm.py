@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.support.extras import need
 from tests.support.waiting import eventually_async
 from tests.tts.test_csm_voices import write_voice
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
-from voice_mcp.tts.csm import LOOK_AHEAD_S, CsmEngine, CsmStream
+from voice_mcp.tts._threaded import LOOK_AHEAD_S, ThreadedStream
+from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.types import PcmFormat, Sampling, SpeechRequest, Voice
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +46,7 @@ async def engine(csm_folder: Path, voices: Path) -> AsyncIterator[CsmEngine]:
     await engine.aclose()
 
 
-async def read(stream: CsmStream) -> list[bytes]:
+async def read(stream: ThreadedStream) -> list[bytes]:
     async with asyncio.timeout(WAIT_S):
         blocks = [block async for block in stream]
     await stream.aclose()
@@ -232,6 +234,20 @@ async def test_a_stream_closed_in_the_middle_frees_the_engine(engine: CsmEngine)
     assert await say(engine) == expected
 
 
+async def test_texts_that_are_cancelled_while_a_frame_is_on_its_way_are_spoken_with_one_mouth(
+    engine: CsmEngine,
+) -> None:
+    for _ in range(4):
+        stream = await engine.open(SpeechRequest(SENTENCE, sampling=LONG))
+        await asyncio.wait_for(anext(stream), WAIT_S)
+        # The next frame is made while the event loop stands still, which hears of it only later.
+        engine._thread._worker.submit(lambda: None).result(WAIT_S)
+        await stream.aclose()
+        await engine.check()  # done in the thread, after all that it had to do
+
+    assert len(engine._studio._free) == 1
+
+
 async def test_a_stream_may_be_closed_before_its_first_block(engine: CsmEngine) -> None:
     stream = await engine.open(SpeechRequest(SENTENCE, sampling=LONG))
     await asyncio.wait_for(stream.aclose(), WAIT_S)
@@ -292,6 +308,32 @@ async def test_closing_the_engine_ends_its_streams_and_refuses_new_ones(csm_fold
     assert await read(stream) == []
     with pytest.raises(EngineError, match="closed"):
         await engine.open(SpeechRequest("Too late."))
+
+
+async def test_closing_the_engine_while_a_text_is_opened_refuses_it(csm_folder: Path) -> None:
+    for steps in range(4):
+        engine = CsmEngine(str(csm_folder), device="cpu")
+        opening = asyncio.create_task(engine.open(SpeechRequest(SENTENCE, sampling=LONG)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await engine.aclose()
+
+        with pytest.raises(EngineError, match="closed") as refused:
+            await asyncio.wait_for(opening, WAIT_S)
+        assert refused.value.hint
+
+
+async def test_a_closed_engine_holds_no_weights_though_somebody_holds_it_and_a_stream(
+    csm_folder: Path, voices: Path
+) -> None:
+    engine = CsmEngine(str(csm_folder), device="cpu", voices=voices)
+    weights = weakref.ref(await _loaded(engine))
+    stream = await engine.open(SpeechRequest(SENTENCE, "Ann", sampling=LONG))
+    await asyncio.wait_for(anext(stream), WAIT_S)
+    await engine.aclose()
+
+    await eventually_async(lambda: weights() is None, WAIT_S)
+    assert await read(stream) == []
 
 
 def test_a_loop_that_closes_in_mid_sentence_leaves_the_engine_usable(csm_folder: Path) -> None:
