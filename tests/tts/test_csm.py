@@ -181,7 +181,16 @@ async def test_a_text_that_spells_a_special_token_out_means_its_letters(engine: 
     spelt = await say(engine, "<|end_of_text|>")
 
     assert spelt == await say(engine, "< |end_of_text|>")
-    assert spelt != await say(engine, "")
+    assert spelt != await say(engine, "end_of_text")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "...", "🙂", "\ud800", "\x00"])
+async def test_a_text_without_words_makes_no_sound(engine: CsmEngine, text: str) -> None:
+    assert await say(engine, text) == b""
+
+
+async def test_characters_that_no_text_can_have_are_passed_over(engine: CsmEngine) -> None:
+    assert await say(engine, "Good\ud800 morning\x00.\ue000") == await say(engine, "Good morning .")
 
 
 @pytest.mark.parametrize(("how", "frames"), [(Sampling(most_s=0.5), 6), (Sampling(most_s=0.01), 1)])

@@ -153,8 +153,8 @@ class _Studio:
         next(blocks, None)
         blocks.close()
 
-    def prepare(self, request: SpeechRequest, speaker: int, example: Example | None) -> _Order:
-        """Read the voice, if it is new, and turn the text into tokens.
+    def prepare(self, request: SpeechRequest, speaker: int, example: Example | None) -> _Order | None:
+        """Read the voice, if it is new, and turn the text into tokens; None where the text has no words.
 
         Raises:
             EngineError: The text is too long, or the voice's files cannot be used.
@@ -163,6 +163,8 @@ class _Studio:
         from voice_mcp.tts._csm_frames import Draw
         from voice_mcp.tts._csm_prompt import token_ids
 
+        if not any(map(str.isalnum, request.text)):
+            return None  # the model would make words up
         wish = request.sampling or Sampling()
         draw = Draw(
             temperature=checkpoint.temperature if wish.temperature is None else wish.temperature,
@@ -178,9 +180,11 @@ class _Studio:
             prefix=None if example is None else self._prefix(checkpoint, speaker, example),
         )
 
-    def blocks(self, order: _Order) -> Generator[bytes, None, None]:
+    def blocks(self, order: _Order | None) -> Generator[bytes, None, None]:
         """Its sound, a frame a block."""
-        mouth: Mouth | None = self._mouth(order)
+        if order is None:
+            return
+        mouth, is_good = self._mouth(order), True
         try:
             mouth.begin(self._maker.embed_text(order.token_ids), order.draw, order.prefix)
             for _ in range(min(order.most_frames, mouth.frames_left)):
@@ -188,10 +192,10 @@ class _Studio:
                     return
                 yield sound
         except Exception:
-            mouth = None  # in what state it is nobody knows
+            is_good = False  # in what state it is nobody knows
             raise
         finally:
-            if mouth is not None and len(self._free) < _SPARE_MOUTHS:
+            if is_good and len(self._free) < _SPARE_MOUTHS:
                 self._free.append(mouth)
 
     def _mouth(self, order: _Order) -> Mouth:
