@@ -202,13 +202,20 @@ async def test_a_model_that_does_not_find_the_end_is_stopped_by_the_length_of_th
     assert len(await say(engine, "Hi.", how=Sampling(seed=1))) / (2 * 24_000) == pytest.approx(4.75, abs=FRAME_S)
 
 
-async def test_what_is_asked_for_ends_where_the_model_has_no_more_room(tmp_path: Path) -> None:
+async def test_a_text_for_which_the_model_has_no_more_room_is_told_as_cut_off(tmp_path: Path) -> None:
     need("torch")
     engine = CsmEngine(str(write_checkpoint(tmp_path, max_position_embeddings=64)), device="cpu")
-    sound = await say(engine, "Hi.", how=Sampling(seed=1, most_s=1_000.0))
+    room = 64 - len("[0]Hi.") - 2
+    stream = await engine.open(SpeechRequest("Hi.", sampling=Sampling(seed=1, most_s=1_000.0)))
+    sound = b"".join([await asyncio.wait_for(anext(stream), WAIT_S) for _ in range(room)])
+    with pytest.raises(EngineError, match=r"cut off after 4\.5 s") as told:
+        await asyncio.wait_for(anext(stream), WAIT_S)
+    await stream.aclose()
 
-    assert len(sound) == (64 - len("[0]Hi.") - 2) * FRAME_BYTES
-    assert await say(engine, "Hi.", how=Sampling(seed=1, most_s=1_000.0)) == sound
+    assert "shorter" in told.value.hint
+    # Who asked for no more than there is room for got all of it, and what spoke the first speaks the next.
+    assert await say(engine, "Hi.", how=Sampling(seed=1, most_s=room * FRAME_S)) == sound
+    assert len(engine._studio._free) == 1
     await engine.aclose()
 
 

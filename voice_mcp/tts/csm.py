@@ -181,13 +181,18 @@ class _Studio:
         )
 
     def blocks(self, order: _Order | None) -> Generator[bytes, None, None]:
-        """Its sound, a frame a block."""
+        """Its sound, a frame a block.
+
+        Raises:
+            EngineError: There was no room for all of it; what came before is good.
+        """
         if order is None:
             return
         mouth, is_good = self._mouth(order), True
         try:
             mouth.begin(self._maker.embed_text(order.token_ids), order.draw, order.prefix)
-            for _ in range(min(order.most_frames, mouth.frames_left)):
+            room = mouth.frames_left
+            for _ in range(min(order.most_frames, room)):
                 if (sound := mouth.next_sound()) is None:
                     return
                 yield sound
@@ -197,6 +202,12 @@ class _Studio:
         finally:
             if is_good and len(self._free) < _SPARE_MOUTHS:
                 self._free.append(mouth)
+        if room < order.most_frames:
+            # Not how a text ends: words are missing, and somebody has to know.
+            raise EngineError(
+                f"The text was cut off after {room * self.load().frame_s:.1f} s: csm has no more room for it.",
+                hint="Send it in shorter pieces, or give the voice a shorter example.",
+            )
 
     def _mouth(self, order: _Order) -> Mouth:
         """A free one, or a new one where all are speaking."""
