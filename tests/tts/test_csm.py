@@ -16,7 +16,7 @@ from tests.support.csm_checkpoint import FRAME_SAMPLES, write_checkpoint
 from tests.support.extras import need
 from tests.support.waiting import eventually_async
 from tests.tts.test_csm_voices import write_voice
-from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
+from voice_mcp.errors import EngineError, EngineMissing, InvalidInput, UnknownVoice
 from voice_mcp.tts._threaded import LOOK_AHEAD_S, ThreadedStream
 from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.types import PcmFormat, Sampling, SpeechRequest, Voice
@@ -107,6 +107,20 @@ async def test_the_same_seed_speaks_the_same_and_another_something_else(engine: 
     assert await say(engine, "Something else.") != first
     assert await say(engine, how=Sampling(seed=1, most_s=0.8, temperature=2.0)) != first
     assert await say(engine, how=Sampling(seed=1, most_s=0.8, top_k=2)) != first
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**64 - 1])
+async def test_every_seed_of_64_bits_draws(engine: CsmEngine, seed: int) -> None:
+    how = Sampling(seed=seed, most_s=0.2)
+
+    assert await say(engine, how=how) == await say(engine, how=how)
+
+
+@pytest.mark.parametrize("wish", [{"seed": 2**64}, {"seed": -(2**63) - 1}, {"top_k": 0}, {"temperature": -0.1}])
+async def test_what_nothing_can_be_drawn_with_is_told_before_anybody_speaks(wish: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as told:
+        Sampling(**wish)
+    assert told.value.hint.startswith("Give")
 
 
 async def test_speakers_and_voices_sound_different(engine: CsmEngine) -> None:
