@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from voice_mcp.errors import InvalidInput
+
 BYTES_PER_SAMPLE = 2
 """Frames in flight are interleaved signed 16-bit little-endian samples (docs/adr/0003)."""
 
@@ -52,16 +54,28 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an engine that draws its sound is to draw it; None leaves a choice to the engine. Others ignore it."""
+    """How an engine that draws its sound is to draw it; None leaves a choice to the engine. Others ignore it.
+
+    Raises:
+        InvalidInput: Nothing can be drawn like that.
+    """
 
     temperature: float | None = None
-    """0 takes the likeliest each time; 1.0 draws as the model learnt it."""
+    """0 to 10: 0 takes the likeliest each time; 1.0 draws as the model learnt it."""
     top_k: int | None = None
     """From how many of the likeliest it draws, at least 1."""
     most_s: float | None = None
     """The longest sound of one segment, in seconds."""
     seed: int | None = None
-    """The same seed, text and machine give the same sound."""
+    """The same seed, text and machine give the same sound. A whole number of at most 64 bits, also below 0."""
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not 0 <= self.temperature <= 10:
+            raise InvalidInput(f"The temperature is {self.temperature}.", hint="Give 0 to 10; 0.9 is usual.")
+        if self.top_k is not None and self.top_k < 1:
+            raise InvalidInput(f"top-k is {self.top_k}.", hint="Give at least 1; 50 is usual.")
+        if self.seed is not None and not -(2**63) <= self.seed < 2**64:
+            raise InvalidInput(f"The seed {self.seed} is too large.", hint="Give a whole number of at most 64 bits.")
 
 
 @dataclass(frozen=True, slots=True)

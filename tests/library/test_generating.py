@@ -230,7 +230,7 @@ def test_what_was_made_before_a_failure_is_given_before_the_error() -> None:
 
 
 def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
-    for wrong in ({"chunk_size": 0}, {"temperature": -1.0}, {"topk": 0}):
+    for wrong in ({"chunk_size": 0}, {"temperature": -1.0}, {"topk": 0}, {"seed": 2**64}, {"seed": -(2**70)}):
         with pytest.raises(InvalidInput):
             tts.generate_streaming(TEXT, **wrong)
     with pytest.raises(NothingToSay):

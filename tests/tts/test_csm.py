@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from tests.support.csm_checkpoint import FRAME_SAMPLES, write_checkpoint
 from tests.support.extras import need
 from tests.support.waiting import eventually_async
 from tests.tts.test_csm_voices import write_voice
-from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
-from voice_mcp.tts.csm import LOOK_AHEAD_S, CsmEngine, CsmStream
+from voice_mcp.errors import EngineError, EngineMissing, InvalidInput, UnknownVoice
+from voice_mcp.tts._threaded import LOOK_AHEAD_S, ThreadedStream
+from voice_mcp.tts.csm import CsmEngine
 from voice_mcp.types import PcmFormat, Sampling, SpeechRequest, Voice
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +46,7 @@ async def engine(csm_folder: Path, voices: Path) -> AsyncIterator[CsmEngine]:
     await engine.aclose()
 
 
-async def read(stream: CsmStream) -> list[bytes]:
+async def read(stream: ThreadedStream) -> list[bytes]:
     async with asyncio.timeout(WAIT_S):
         blocks = [block async for block in stream]
     await stream.aclose()
@@ -105,6 +107,20 @@ async def test_the_same_seed_speaks_the_same_and_another_something_else(engine: 
     assert await say(engine, "Something else.") != first
     assert await say(engine, how=Sampling(seed=1, most_s=0.8, temperature=2.0)) != first
     assert await say(engine, how=Sampling(seed=1, most_s=0.8, top_k=2)) != first
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**64 - 1])
+async def test_every_seed_of_64_bits_draws(engine: CsmEngine, seed: int) -> None:
+    how = Sampling(seed=seed, most_s=0.2)
+
+    assert await say(engine, how=how) == await say(engine, how=how)
+
+
+@pytest.mark.parametrize("wish", [{"seed": 2**64}, {"seed": -(2**63) - 1}, {"top_k": 0}, {"temperature": -0.1}])
+async def test_what_nothing_can_be_drawn_with_is_told_before_anybody_speaks(wish: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as told:
+        Sampling(**wish)
+    assert told.value.hint.startswith("Give")
 
 
 async def test_speakers_and_voices_sound_different(engine: CsmEngine) -> None:
@@ -179,7 +195,16 @@ async def test_a_text_that_spells_a_special_token_out_means_its_letters(engine: 
     spelt = await say(engine, "<|end_of_text|>")
 
     assert spelt == await say(engine, "< |end_of_text|>")
-    assert spelt != await say(engine, "")
+    assert spelt != await say(engine, "end_of_text")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "...", "🙂", "\ud800", "\x00"])
+async def test_a_text_without_words_makes_no_sound(engine: CsmEngine, text: str) -> None:
+    assert await say(engine, text) == b""
+
+
+async def test_characters_that_no_text_can_have_are_passed_over(engine: CsmEngine) -> None:
+    assert await say(engine, "Good\ud800 morning\x00.\ue000") == await say(engine, "Good morning .")
 
 
 @pytest.mark.parametrize(("how", "frames"), [(Sampling(most_s=0.5), 6), (Sampling(most_s=0.01), 1)])
@@ -191,13 +216,20 @@ async def test_a_model_that_does_not_find_the_end_is_stopped_by_the_length_of_th
     assert len(await say(engine, "Hi.", how=Sampling(seed=1))) / (2 * 24_000) == pytest.approx(4.75, abs=FRAME_S)
 
 
-async def test_what_is_asked_for_ends_where_the_model_has_no_more_room(tmp_path: Path) -> None:
+async def test_a_text_for_which_the_model_has_no_more_room_is_told_as_cut_off(tmp_path: Path) -> None:
     need("torch")
     engine = CsmEngine(str(write_checkpoint(tmp_path, max_position_embeddings=64)), device="cpu")
-    sound = await say(engine, "Hi.", how=Sampling(seed=1, most_s=1_000.0))
+    room = 64 - len("[0]Hi.") - 2
+    stream = await engine.open(SpeechRequest("Hi.", sampling=Sampling(seed=1, most_s=1_000.0)))
+    sound = b"".join([await asyncio.wait_for(anext(stream), WAIT_S) for _ in range(room)])
+    with pytest.raises(EngineError, match=r"cut off after 4\.5 s") as told:
+        await asyncio.wait_for(anext(stream), WAIT_S)
+    await stream.aclose()
 
-    assert len(sound) == (64 - len("[0]Hi.") - 2) * FRAME_BYTES
-    assert await say(engine, "Hi.", how=Sampling(seed=1, most_s=1_000.0)) == sound
+    assert "shorter" in told.value.hint
+    # Who asked for no more than there is room for got all of it, and what spoke the first speaks the next.
+    assert await say(engine, "Hi.", how=Sampling(seed=1, most_s=room * FRAME_S)) == sound
+    assert len(engine._studio._free) == 1
     await engine.aclose()
 
 
@@ -230,6 +262,20 @@ async def test_a_stream_closed_in_the_middle_frees_the_engine(engine: CsmEngine)
     assert await read(stream) == []
     assert stream.unread_s == 0
     assert await say(engine) == expected
+
+
+async def test_texts_that_are_cancelled_while_a_frame_is_on_its_way_are_spoken_with_one_mouth(
+    engine: CsmEngine,
+) -> None:
+    for _ in range(4):
+        stream = await engine.open(SpeechRequest(SENTENCE, sampling=LONG))
+        await asyncio.wait_for(anext(stream), WAIT_S)
+        # The next frame is made while the event loop stands still, which hears of it only later.
+        engine._thread._worker.submit(lambda: None).result(WAIT_S)
+        await stream.aclose()
+        await engine.check()  # done in the thread, after all that it had to do
+
+    assert len(engine._studio._free) == 1
 
 
 async def test_a_stream_may_be_closed_before_its_first_block(engine: CsmEngine) -> None:
@@ -292,6 +338,32 @@ async def test_closing_the_engine_ends_its_streams_and_refuses_new_ones(csm_fold
     assert await read(stream) == []
     with pytest.raises(EngineError, match="closed"):
         await engine.open(SpeechRequest("Too late."))
+
+
+async def test_closing_the_engine_while_a_text_is_opened_refuses_it(csm_folder: Path) -> None:
+    for steps in range(4):
+        engine = CsmEngine(str(csm_folder), device="cpu")
+        opening = asyncio.create_task(engine.open(SpeechRequest(SENTENCE, sampling=LONG)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await engine.aclose()
+
+        with pytest.raises(EngineError, match="closed") as refused:
+            await asyncio.wait_for(opening, WAIT_S)
+        assert refused.value.hint
+
+
+async def test_a_closed_engine_holds_no_weights_though_somebody_holds_it_and_a_stream(
+    csm_folder: Path, voices: Path
+) -> None:
+    engine = CsmEngine(str(csm_folder), device="cpu", voices=voices)
+    weights = weakref.ref(await _loaded(engine))
+    stream = await engine.open(SpeechRequest(SENTENCE, "Ann", sampling=LONG))
+    await asyncio.wait_for(anext(stream), WAIT_S)
+    await engine.aclose()
+
+    await eventually_async(lambda: weights() is None, WAIT_S)
+    assert await read(stream) == []
 
 
 def test_a_loop_that_closes_in_mid_sentence_leaves_the_engine_usable(csm_folder: Path) -> None:

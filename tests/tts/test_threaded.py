@@ -59,6 +59,11 @@ async def read(stream: ThreadedStream) -> bytes:
         return b"".join([block async for block in stream])
 
 
+def made_behind_the_loops_back(thread: SpeakingThread) -> None:
+    """Until the thread has done what it was asked for; the event loop stands still, and hears of it later."""
+    thread._worker.submit(lambda: None).result(WAIT_S)
+
+
 async def over(source: Source) -> bool:
     return await asyncio.to_thread(source.over.wait, WAIT_S)
 
@@ -105,6 +110,38 @@ async def test_closing_ends_the_source_in_its_thread_and_may_be_done_twice(threa
     assert len(source.threads) == 1
     assert await read(stream) == b""
     assert stream.unread_s == 0
+
+
+async def test_a_source_ends_though_its_stream_was_closed_while_a_block_was_on_its_way(thread: SpeakingThread) -> None:
+    source = Source(1_000)
+    stream = thread.speak(source.speech())
+    await anext(stream)
+    made_behind_the_loops_back(thread)
+    await stream.aclose()
+
+    assert await over(source)
+
+
+async def test_a_source_ends_though_the_engine_was_closed_while_a_block_was_on_its_way(thread: SpeakingThread) -> None:
+    source = Source(1_000)
+    stream = thread.speak(source.speech())
+    await anext(stream)
+    made_behind_the_loops_back(thread)
+    await thread.aclose()
+
+    assert await over(source)
+    assert len(source.threads) == 1
+    assert await read(stream) == b""
+
+
+async def test_the_last_thing_done_is_what_was_asked_for_at_closing(thread: SpeakingThread) -> None:
+    source, done = Source(1_000), list[bool]()
+    await anext(thread.speak(source.speech()))
+    await thread.aclose(last=lambda: done.append(source.over.is_set()))
+    await thread.aclose(last=lambda: done.append(False))
+
+    await eventually_async(lambda: done, WAIT_S)
+    assert done == [True]
 
 
 async def test_a_stream_that_is_closed_before_it_began_makes_nothing(thread: SpeakingThread) -> None:

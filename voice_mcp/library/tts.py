@@ -331,10 +331,6 @@ def _checked_speed(speed: float) -> float:
 
 
 def _sampling(temperature: float | None, topk: int | None, seed: int | None) -> Sampling | None:
-    if temperature is not None and not 0 <= temperature <= 10:
-        raise InvalidInput(f"temperature is {temperature}.", hint="Give 0 to 10; 0.9 is usual.")
-    if topk is not None and topk < 1:
-        raise InvalidInput(f"topk is {topk}.", hint="Give at least 1; 50 is usual.")
     if temperature is None and topk is None and seed is None:
         return None
     return Sampling(temperature=temperature, top_k=topk, seed=seed)

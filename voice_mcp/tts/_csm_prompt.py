@@ -17,6 +17,7 @@ import torch
 from voice_mcp.errors import EngineError, EngineMissing
 from voice_mcp.tts._csm_frames import FrameMaker
 from voice_mcp.tts._csm_layers import Tensor, without_gradients
+from voice_mcp.tts._espeak_text import clean
 
 _BEGIN, _END = "<|begin_of_text|>", "<|end_of_text|>"
 
@@ -41,7 +42,7 @@ def token_ids(tokenizer: Any, speaker: int, text: str, most: int) -> list[int]:
             hint="Set VOICEMODE_CSM_MODEL to a whole checkpoint of CSM.",
         )
     # A text that spells a special token out means its letters.
-    plain = " ".join(text.split()).replace("<|", "< |")
+    plain = " ".join(clean(text).split()).replace("<|", "< |")
     ids = [begin, *tokenizer.encode(f"[{speaker}]{plain}", add_special_tokens=False), end]
     if len(ids) > most:
         raise EngineError(

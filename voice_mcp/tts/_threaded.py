@@ -84,11 +84,17 @@ class SpeakingThread:
         self._streams.add(stream)
         return stream
 
-    async def aclose(self) -> None:
-        """Stop all that is being made, and let the thread end. May be called twice."""
+    async def aclose(self, last: Callable[[], object] = lambda: None) -> None:
+        """Stop all that is being made, and let the thread end. May be called twice.
+
+        Args:
+            last: Done in the thread after everything else: drops what the library holds, whoever holds the engine.
+        """
         self._closed = True
         for stream in list(self._streams):
             await stream.aclose()
+        with suppress(RuntimeError):  # it was closed before
+            self._worker.submit(last)
         # Not waited for: the library may be in the middle of a block, and what is queued sees that it is over.
         self._worker.shutdown(wait=False)
 
@@ -173,7 +179,9 @@ class ThreadedStream:
         self._blocks.clear()
         self._unread_bytes = 0
         self._news.set()
-        self._have_let_go()
+        # Behind the block that may be under way: there is one thread, and it does things in order.
+        with suppress(RuntimeError):  # the engine was closed before, and this stream with it
+            self._worker.submit(self._let_go)
 
     # --- event loop --------------------------------------------------------------------------------------------
 
@@ -194,15 +202,7 @@ class ThreadedStream:
             self._blocks.append(block)
             self._unread_bytes += len(block)
         self._news.set()
-        self._have_let_go()
         self._make_more()
-
-    def _have_let_go(self) -> None:
-        """A stream that was closed lets go of its source, now or when the block is made that is under way."""
-        if self._closed and not self._making and not self._made_all:
-            self._made_all = True
-            with suppress(RuntimeError):  # the engine is closed: what the source holds goes with it
-                self._worker.submit(self._let_go)
 
     def _translated(self, failure: BaseException) -> VoiceError:
         if isinstance(failure, VoiceError):

@@ -2,9 +2,8 @@
 
     text ─▶ _csm_prompt ─▶ _csm_frames: 32 codes a frame ─▶ _csm_codec: 80 ms of sound ─▶ blocks, as they come
 
-One thread does all of the work, one frame of one stream after another, so streams take turns and none is more than a
-frame from being stopped. A stream that nobody reads stops asking for frames once ``LOOK_AHEAD_S`` of sound wait. The
-first block is the first frame.
+One thread does all of the work (``_threaded``), and a block is a frame: streams take turns frame by frame, none is more
+than one from being stopped, and the first block is the first frame.
 
 torch and the weights are loaded when the engine first speaks, or is warmed up; nothing is ever downloaded here.
 Speed is not heeded: the model has no way to be told.
@@ -12,30 +11,23 @@ Speed is not heeded: the model has no way to be told.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+import gc
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
-from voice_mcp.errors import EngineError, VoiceError
+from voice_mcp.errors import EngineError
 from voice_mcp.tts._csm_loading import SAMPLES_A_SECOND, Checkpoint, load
 from voice_mcp.tts._csm_voices import DEFAULT_VOICE, Example, Voices
-from voice_mcp.types import PcmFormat, Sampling, SpeechRequest, Voice, WordMark
+from voice_mcp.tts._threaded import SpeakingThread, Speech, ThreadedStream
+from voice_mcp.types import PcmFormat, Sampling, SpeechRequest, Voice
 
 if TYPE_CHECKING:
     from voice_mcp.tts._csm_frames import Draw
     from voice_mcp.tts._csm_sound import Mouth, Prefix
 
-T = TypeVar("T")
-
-LOOK_AHEAD_S = 2.0
-"""Seconds of unread audio at which a stream stops asking for more."""
 DEFAULT_MODEL = "sesame/csm-1b"
 
 _NAME = "csm"
@@ -76,9 +68,7 @@ class CsmEngine:
         self._model = model
         self._voices = Voices(voices)
         self._studio = _Studio(partial(load, model, device, dtype))
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=_NAME)
-        self._streams: WeakSet[CsmStream] = WeakSet()
-        self._closed = False
+        self._thread = SpeakingThread(_NAME)
 
     @property
     def name(self) -> str:
@@ -102,201 +92,28 @@ class CsmEngine:
         Raises:
             EngineError: They are not there, or cannot be used.
         """
-        await self._in_worker(self._studio.warm_up)
+        await self._thread.do(self._studio.warm_up)
 
     def knows_voice(self, name: str) -> bool | None:
         return self._voices.knows(name)
 
-    async def open(self, request: SpeechRequest) -> CsmStream:
+    async def open(self, request: SpeechRequest) -> ThreadedStream:
         voice, speaker, example = self._voices.choose(request.voice or DEFAULT_VOICE)
-        order = await self._in_worker(partial(self._studio.prepare, request, speaker, example))
-        stream = CsmStream(self._studio, self._worker, order, voice, self.model)
-        self._streams.add(stream)
-        return stream
+        order = await self._thread.do(partial(self._studio.prepare, request, speaker, example))
+        return self._thread.speak(Speech(self.model, voice, _FORMAT, partial(self._studio.blocks, order)))
 
     async def check(self) -> None:
-        await self._in_worker(self._studio.load)
+        await self._thread.do(self._studio.load)
 
     async def voices(self) -> list[Voice]:
         return [Voice(name, _NAME, "en", _description(name)) for name in self._voices.names()]
 
     async def aclose(self) -> None:
-        self._closed = True
-        for stream in list(self._streams):
-            await stream.aclose()
-        # Not waited for: what is still queued sees that its stream is closed and returns at once.
-        self._worker.shutdown(wait=False)
-
-    async def _in_worker(self, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise EngineError("The csm engine has been closed.")
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-        except VoiceError:
-            raise
-        except Exception as exc:
-            raise EngineError("csm failed while it got ready to speak.") from exc
-
-
-class CsmStream:
-    """A segment that CSM is speaking.
-
-    Begins to speak at once. Its own state belongs to the event loop; the worker thread only makes frames.
-    """
-
-    def __init__(self, studio: _Studio, worker: ThreadPoolExecutor, order: _Order, voice: str, model: str) -> None:
-        self._studio = studio
-        self._worker = worker
-        self._voice = voice
-        self._model = model
-        self._loop = asyncio.get_running_loop()
-        self._making = False
-        self._made_all = False
-        self._failure: BaseException | None = None
-        self._closed = False
-        self._blocks: deque[bytes] = deque()
-        self._unread_bytes = 0
-        self._news = asyncio.Event()
-
-        # Only the worker thread touches these, one frame after another.
-        self._order: _Order | None = order
-        self._mouth: Mouth | None = None
-        self._frames_left = order.most_frames
-
-        self._make_more()
-
-    @property
-    def engine(self) -> str:
-        return _NAME
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def voice(self) -> str:
-        return self._voice
-
-    @property
-    def encoding(self) -> str:
-        return "pcm"
-
-    @property
-    def connect_s(self) -> float:
-        return 0.0
-
-    @property
-    def media_type(self) -> str:
-        return ""
-
-    @property
-    def pcm_format(self) -> PcmFormat:
-        return _FORMAT
-
-    @property
-    def word_marks(self) -> Sequence[WordMark]:
-        return ()
-
-    @property
-    def unread_s(self) -> float:
-        """Seconds of audio that are made and not yet read."""
-        return _FORMAT.seconds(_FORMAT.frames(self._unread_bytes))
-
-    def __aiter__(self) -> CsmStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while not self._blocks:
-            if self._closed or (self._made_all and self._failure is None):
-                raise StopAsyncIteration
-            if self._failure is not None:
-                raise self._translated(self._failure)
-            self._news.clear()
-            await self._news.wait()
-        block = self._blocks.popleft()
-        self._unread_bytes -= len(block)
-        self._make_more()
-        return block
-
-    async def aclose(self) -> None:
-        # Nothing is waited for: the worker thread looks at the flag before and after every frame.
-        self._closed = True
-        self._blocks.clear()
-        self._unread_bytes = 0
-        self._news.set()
-        if not self._making and not self._made_all:
-            self._made_all = True
-            with suppress(RuntimeError):  # the engine is closed: nobody needs the mouth any more
-                self._worker.submit(self._let_go)
-
-    # --- event loop --------------------------------------------------------------------------------------------
-
-    def _make_more(self) -> None:
-        if self._making or self._made_all or self._closed or self.unread_s >= LOOK_AHEAD_S:
-            return
-        self._making = True
-        self._worker.submit(self._make).add_done_callback(self._post_made)
-
-    def _made(self, block: bytes | None, failure: BaseException | None) -> None:
-        self._making = False
-        self._failure = failure
-        self._made_all = block is None
-        if block is not None and not self._closed:
-            self._blocks.append(block)
-            self._unread_bytes += len(block)
-        self._news.set()
-        self._make_more()
-
-    def _translated(self, failure: BaseException) -> VoiceError:
-        if isinstance(failure, VoiceError):
-            return failure
-        error = EngineError("csm failed while it was speaking.")
-        error.__cause__ = failure
-        return error
-
-    # --- worker thread -----------------------------------------------------------------------------------------
-
-    def _make(self) -> bytes | None:
-        """The next frame; None, and the mouth is free for others, where there is none."""
-        try:
-            block = self._next_block()
-        except BaseException:
-            self._mouth = None  # in what state it is nobody knows
-            raise
-        if block is None or self._closed:
-            self._let_go()
-            return None
-        return block
-
-    def _next_block(self) -> bytes | None:
-        if self._closed or self._frames_left <= 0:
-            return None
-        if self._order is not None:
-            self._mouth = self._studio.begin(self._order)
-            self._order = None
-            self._frames_left = min(self._frames_left, self._mouth.frames_left)
-        assert self._mouth is not None
-        self._frames_left -= 1
-        return self._mouth.next_sound()
-
-    def _let_go(self) -> None:
-        self._order = None
-        if self._mouth is not None:
-            self._studio.take_back(self._mouth)
-            self._mouth = None
-
-    def _post_made(self, future: Future[bytes | None]) -> None:
-        failure = future.exception()
-        block = None if failure is not None else future.result()
-        try:
-            self._loop.call_soon_threadsafe(self._made, block, failure)
-        except RuntimeError:  # the loop is closed, so nobody can be listening
-            self._closed = True
-            self._let_go()
+        await self._thread.aclose(last=self._studio.clear)
 
 
 class _Studio:
-    """What the worker thread has: the model, the voices it has read, and the mouths that speak. Thread: the worker."""
+    """The model, the voices it has read, and the mouths that speak. Thread: the engine's."""
 
     def __init__(self, load_checkpoint: Callable[[], Checkpoint]) -> None:
         self._load_checkpoint = load_checkpoint
@@ -322,15 +139,22 @@ class _Studio:
             self._checkpoint = checkpoint
         return self._checkpoint
 
+    def clear(self) -> None:
+        """Drop everything: the engine is closed, and somebody may hold it for long."""
+        self._checkpoint = self._maker = None
+        self._free.clear()
+        self._prefixes.clear()
+        # What holds the weights also holds itself, and in an idle process nobody would look for that.
+        gc.collect()
+
     def warm_up(self) -> None:
         """Load everything and speak for a moment."""
-        order = self.prepare(SpeechRequest("Hello."), 0, None)
-        mouth = self.begin(order)
-        mouth.next_sound()
-        self.take_back(mouth)
+        blocks = self.blocks(self.prepare(SpeechRequest("Hello."), 0, None))
+        next(blocks, None)
+        blocks.close()
 
-    def prepare(self, request: SpeechRequest, speaker: int, example: Example | None) -> _Order:
-        """Read the voice, if it is new, and turn the text into tokens.
+    def prepare(self, request: SpeechRequest, speaker: int, example: Example | None) -> _Order | None:
+        """Read the voice, if it is new, and turn the text into tokens; None where the text has no words.
 
         Raises:
             EngineError: The text is too long, or the voice's files cannot be used.
@@ -339,6 +163,8 @@ class _Studio:
         from voice_mcp.tts._csm_frames import Draw
         from voice_mcp.tts._csm_prompt import token_ids
 
+        if not any(map(str.isalnum, request.text)):
+            return None  # the model would make words up
         wish = request.sampling or Sampling()
         draw = Draw(
             temperature=checkpoint.temperature if wish.temperature is None else wish.temperature,
@@ -354,23 +180,46 @@ class _Studio:
             prefix=None if example is None else self._prefix(checkpoint, speaker, example),
         )
 
-    def begin(self, order: _Order) -> Mouth:
-        """A mouth that is about to say it."""
+    def blocks(self, order: _Order | None) -> Generator[bytes, None, None]:
+        """Its sound, a frame a block.
+
+        Raises:
+            EngineError: There was no room for all of it; what came before is good.
+        """
+        if order is None:
+            return
+        mouth, is_good = self._mouth(order), True
+        try:
+            mouth.begin(self._maker.embed_text(order.token_ids), order.draw, order.prefix)
+            room = mouth.frames_left
+            for _ in range(min(order.most_frames, room)):
+                if (sound := mouth.next_sound()) is None:
+                    return
+                yield sound
+        except Exception:
+            is_good = False  # in what state it is nobody knows
+            raise
+        finally:
+            if is_good and len(self._free) < _SPARE_MOUTHS:
+                self._free.append(mouth)
+        if room < order.most_frames:
+            # Not how a text ends: words are missing, and somebody has to know.
+            raise EngineError(
+                f"The text was cut off after {room * self.load().frame_s:.1f} s: csm has no more room for it.",
+                hint="Send it in shorter pieces, or give the voice a shorter example.",
+            )
+
+    def _mouth(self, order: _Order) -> Mouth:
+        """A free one, or a new one where all are speaking."""
         from voice_mcp.tts._csm_sound import Mouth
 
         checkpoint = self.load()
+        if not self._free:
+            return Mouth(self._maker, checkpoint.model.codec_model, checkpoint.positions)
         # One that has read the voice already saves copying it.
-        self._free.sort(key=lambda mouth: mouth.prefix is order.prefix)
-        mouth = (
-            self._free.pop() if self._free else Mouth(self._maker, checkpoint.model.codec_model, checkpoint.positions)
-        )
-        mouth.begin(self._maker.embed_text(order.token_ids), order.draw, order.prefix)
-        return mouth
-
-    def take_back(self, mouth: Mouth) -> None:
-        """It has spoken."""
-        if len(self._free) < _SPARE_MOUTHS:
-            self._free.append(mouth)
+        chosen = max(self._free, key=lambda mouth: mouth.prefix is order.prefix)
+        self._free.remove(chosen)
+        return chosen
 
     def _prefix(self, checkpoint: Checkpoint, speaker: int, example: Example) -> Prefix:
         known = self._prefixes.pop(example, None)
