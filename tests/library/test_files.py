@@ -68,5 +68,13 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_not_there_is_told(tts: TTS, tmp_path: Path) -> None:
-    with pytest.raises(StorageError):
+    with pytest.raises(InvalidInput, match="There is no folder"):
         tts.say(TEXT, tmp_path / "nowhere" / "hello.wav")
+
+
+def test_what_cannot_be_written_is_told_with_the_folder_that_is_meant(tts: TTS, tmp_path: Path) -> None:
+    (tmp_path / "hello.wav").mkdir()
+    with pytest.raises(StorageError) as refused:
+        tts.say(TEXT, tmp_path / "hello.wav")
+    assert str(tmp_path) in str(refused.value.hint)
+    assert [path.name for path in tmp_path.iterdir()] == ["hello.wav"]

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,6 +180,8 @@ def test_leaving_early_stops_the_engine(leave: str) -> None:
 @pytest.mark.anyio
 async def test_a_cancellation_stops_the_engine() -> None:
     engine = Watched()
+    complaints = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     with TTS(engine) as tts:  # type: ignore[arg-type]
 
         async def take() -> None:
@@ -192,6 +195,9 @@ async def test_a_cancellation_stops_the_engine() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert engine.closed.wait(WAIT_S)
+    del task
+    gc.collect()
+    assert complaints == []
 
 
 def test_an_engine_far_ahead_waits_for_whoever_takes() -> None:
@@ -230,9 +236,16 @@ def test_what_was_made_before_a_failure_is_given_before_the_error() -> None:
 
 
 def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
-    for wrong in ({"chunk_size": 0}, {"temperature": -1.0}, {"topk": 0}, {"seed": 2**64}, {"seed": -(2**70)}):
+    sizes: list[dict[str, Any]] = [{"chunk_size": size} for size in (0, 2.5, True, "20")]
+    for wrong in (*sizes, {"temperature": -1.0}, {"topk": 0}, {"seed": 2**64}, {"seed": -(2**70)}, {"speaker": 1.5}):
         with pytest.raises(InvalidInput):
             tts.generate_streaming(TEXT, **wrong)
+    for text in (None, 5, [("only a name",)], [0, "Hello."]):
+        with pytest.raises(InvalidInput, match=r"neither a text|no turn"):
+            tts.generate_streaming(text)  # type: ignore[arg-type]
+    for loudness_lufs in (-200.0, 0.0, 5.0):
+        with pytest.raises(InvalidInput, match="LUFS"):
+            TTS(ToneEngine(), loudness_lufs=loudness_lufs)
     with pytest.raises(NothingToSay):
         tts.generate_streaming("...")
     with pytest.raises(InvalidSpeed):

@@ -36,7 +36,7 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
     """Write all of it; the file gets its name when it is whole. Whatever was there under that name stays until then.
 
     Raises:
-        InvalidInput: The ending of ``path`` says no format.
+        InvalidInput: The ending of ``path`` says no format, or its folder is not there.
         VoiceError: It cannot be said, encoded or written.
     """
     audio_format = path.suffix.lower().removeprefix(".")
@@ -44,6 +44,8 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
         raise InvalidInput(
             f"{path.name} has no ending that says a format.", hint=f"Use one of {', '.join(FORMATS)}: {path.stem}.wav."
         )
+    if not path.parent.is_dir():
+        raise InvalidInput(f"There is no folder {path.parent}.", hint="Make it first, or name a file elsewhere.")
     part = path.with_name(f"{path.name}.part")
     frames = 0
     try:
@@ -61,9 +63,12 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
             os.replace(part, path)
         except OSError as exc:
             raise StorageError(f"{path} could not be written: {exc.strerror or exc}.") from exc
-    except BaseException:
+    except BaseException as exc:
         with suppress(OSError):
             part.unlink()
+        if isinstance(exc, StorageError):  # whose hint is about the server's own folder
+            hint = f"Check the free space and the permissions of {path.parent.absolute()}."
+            raise StorageError(exc.message, hint=hint) from exc
         raise
     spoken_by = rendition.spoken_by
     return WrittenFile(path, FORMAT.seconds(frames), spoken_by.engine, spoken_by.voice, tuple(rendition.notes))

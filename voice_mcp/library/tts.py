@@ -36,10 +36,14 @@ BLOCK_BYTES = 4096
 MOST_PREBUFFER_S = FRAME_S
 """However slow an engine is known to be, sound starts when a second frame would come; a gap is collected for later."""
 SPEEDS = (0.25, 4.0)
+QUIETEST_LUFS, LOUDEST_LUFS = -60.0, -6.0
+"""Speech that is louder would be held down by the limiter all the time."""
 
 
 class TTS:
-    """Speech from a text or a dialogue: in chunks while it is made, aloud, or into a file; each time the same samples.
+    """Speech from a text or a dialogue: in chunks while it is made, aloud, or into a file, each time the same way.
+
+    An engine that says a text alike each time gives the same samples in each of them; espeak lets its voice flutter.
 
     Everything works in a thread of its own, so it may be used with and without an event loop. One object may speak
     several texts, one after another or at once; only one of them is heard at a time.
@@ -77,7 +81,7 @@ class TTS:
         self._own = None if engine is None or isinstance(engine, str) else engine
         self._cast = Cast(voices)
         self._speed = _checked_speed(speed)
-        self._calibration = Calibration(loudness_lufs)
+        self._calibration = Calibration(_checked_loudness(loudness_lufs))
         key = self._settings.watermark_key
         self._watermark_key = watermark_key or (key.get_secret_value() if key is not None else None)
         self._clock = SystemClock()
@@ -130,14 +134,13 @@ class TTS:
         Raises:
             InvalidInput: An argument cannot be used.
         """
-        if chunk_size < 1:
-            raise InvalidInput(f"chunk_size is {chunk_size}.", hint="Give at least 1 frame of 80 ms.")
+        longest_frames = _checked_chunk_size(chunk_size)
         lines = lines_of(text, speaker)
         sampling = _sampling(temperature, topk, seed)
         return Generation(
             self._workshop,
             lambda: self._begin(lines, sampling),
-            ChunkPlan(chunk_size),
+            ChunkPlan(longest_frames),
             self._clock,
             chars=sum(len(line.text) for line in lines),
             progress=progress,
@@ -189,10 +192,11 @@ class TTS:
         Raises:
             VoiceError: It cannot be said, or not heard. What was made before is heard first.
         """
+        longest_frames = _checked_chunk_size(chunk_size)
         lines, sampling, since_s = lines_of(text, speaker), _sampling(temperature, topk, seed), self._clock.now()
         chars = sum(len(line.text) for line in lines)
         with watching(chars, progress) as watch:
-            return await self._workshop.acall(lambda: self._say(lines, sampling, chunk_size, watch, since_s))
+            return await self._workshop.acall(lambda: self._say(lines, sampling, longest_frames, watch, since_s))
 
     def say(
         self,
@@ -322,6 +326,21 @@ class TTS:
                 if engine is not self._own:
                     await engine.aclose()
         self._link = self._roster = self._voice_taken = None
+
+
+def _checked_chunk_size(frames: int) -> int:
+    if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+        raise InvalidInput(f"chunk_size is {frames!r}.", hint="Give a whole number of frames of 80 ms; 20 is usual.")
+    return frames
+
+
+def _checked_loudness(loudness_lufs: float | None) -> float | None:
+    if loudness_lufs is not None and not QUIETEST_LUFS <= loudness_lufs <= LOUDEST_LUFS:
+        raise InvalidInput(
+            f"A loudness of {loudness_lufs} LUFS cannot be had.",
+            hint=f"Give {QUIETEST_LUFS:g} to {LOUDEST_LUFS:g}; -18 is usual for speech.",
+        )
+    return loudness_lufs
 
 
 def _checked_speed(speed: float) -> float:

@@ -21,6 +21,8 @@ CASTS: Mapping[str, Sequence[str]] = {
 }
 """Who speaks for speakers 0, 1, 2, ... where nobody was named; voices that are easy to tell apart."""
 
+_TURNS = "Give a text, or pairs of a speaker (a number or a voice) and a text: [(0, 'Hello.'), (1, 'Hi!')]."
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -41,7 +43,9 @@ def lines_of(script: Script, speaker: Speaker) -> list[Line]:
         NothingToSay: There is not a word in it.
         InvalidInput: It is neither a text nor turns.
     """
-    turns = [(speaker, script)] if isinstance(script, str) else [_turn(turn) for turn in script]
+    if not isinstance(script, Iterable):
+        raise InvalidInput(f"{script!r:.60} is neither a text nor a dialogue.", hint=_TURNS)
+    turns = [_turn((speaker, script))] if isinstance(script, str) else [_turn(turn) for turn in script]
     lines = [Line(part.text, who) for who, text in turns for part in segment(text) if any(map(str.isalnum, part.text))]
     if not lines:
         raise NothingToSay("There is nothing to say: the text holds no words.")
@@ -54,7 +58,7 @@ def _turn(turn: object) -> tuple[Speaker, str]:
             return who, text
     raise InvalidInput(
         f"{turn!r:.60} is no turn of a dialogue.",
-        hint="Give pairs of a speaker and a text: [(0, 'Hello.'), (1, 'Hi!')].",
+        hint=_TURNS,
     )
 
 

@@ -49,6 +49,7 @@ class Workshop:
             if not over.done():
                 job.cancel()
                 await asyncio.wait([over])
+                over.exception()  # that it was cancelled is no news to anybody
             raise
 
     def soon(self, work: Work[object]) -> None:
