@@ -279,6 +279,7 @@ class Speakers(Protocol):
         to_file: bool = False,
         path: Path | None = None,
         pan: float = 0.0,
+        rebuffer_s: float | None = None,
     ) -> Playback:
         """Start a run of frames; the device opens while the caller fetches them. One run at a time.
 
@@ -289,6 +290,7 @@ class Speakers(Protocol):
             to_file: Take the frames as fast as they come, instead of playing them.
             path: Where to write them as a WAV file then; None leaves that to the caller.
             pan: Where the sound sits, from -1 (left) to 1 (right); a file takes it as it is.
+            rebuffer_s: Seconds to collect after a gap; None takes what is configured.
 
         Raises:
             AudioProcessLost: The audio process cannot be started.

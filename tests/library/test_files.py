@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,63 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
         tts.say(TEXT + " And this is a third one that is long.", path)
     assert path.read_bytes() == b"what was there"
     assert [each.name for each in tmp_path.iterdir()] == ["hello.wav"]
+
+
+def test_two_who_write_the_same_file_do_not_spoil_it_nor_what_lies_beside_it(tts: TTS, tmp_path: Path) -> None:
+    (tmp_path / "hello.mp3.part").write_bytes(b"somebody's own")
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: tts.say(TEXT, tmp_path / "hello.mp3"), range(3)))
+    data = (tmp_path / "hello.mp3").read_bytes()
+    decoder = choose_decoder(data[:64], "", "mp3", FORMAT)
+    frames = decoder.decode(data) + decoder.flush()
+    assert len(frames) / 2 == pytest.approx(len(tts.generate(TEXT)), rel=0.02)
+    assert (tmp_path / "hello.mp3.part").read_bytes() == b"somebody's own"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hello.mp3", "hello.mp3.part"]
+
+
+INTERRUPTED = """
+import asyncio, sys
+from pathlib import Path
+from voice_mcp import TTS
+from voice_mcp.tts.tone import ToneEngine
+
+async def main(path):
+    tts = TTS(ToneEngine())
+    for number in range(40):
+        seen = 0
+        def look(progress):
+            nonlocal seen
+            seen += 1
+            if seen > number % 4:
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        task = asyncio.create_task(tts._workshop.acall(lambda: write(tts, path, look)))
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+    await tts.aclose()
+    print([each.name for each in Path(path).parent.iterdir()])
+
+def write(tts, path, look):
+    from voice_mcp.library.turns import lines_of
+    return tts._stage.write(Path(path), lines_of("A text that goes on and on. " * 60, 0), None, look)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("ending", ["mp3", "flac", "wav"])
+def test_a_cancellation_in_the_middle_of_a_file_leaves_nothing_and_ends_nothing_else(
+    tmp_path: Path, ending: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / f"long.{ending}")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
 def test_a_folder_that_is_not_there_is_told(tts: TTS, tmp_path: Path) -> None:

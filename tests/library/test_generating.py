@@ -15,12 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 from voice_mcp import TTS
 from voice_mcp.core.segmentation import segment
-from voice_mcp.errors import EngineError, InvalidInput, InvalidSpeed, NothingToSay, SettingsError, UnknownVoice
+from voice_mcp.errors import (
+    EngineError,
+    InvalidInput,
+    InvalidSpeed,
+    NothingToSay,
+    SettingsError,
+    UnknownVoice,
+    VoiceError,
+)
 from voice_mcp.library.chunks import FRAME_SAMPLES
 from voice_mcp.library.rendition import AHEAD_S, Progress
+from voice_mcp.settings import Settings
 from voice_mcp.tts.tone import ToneEngine, ToneStream
 from voice_mcp.types import PcmFormat, SpeechRequest
 
@@ -122,13 +131,14 @@ def test_progress_reaches_the_whole(tts: TTS) -> None:
 
 
 class Watched:
-    """An engine that tells what became of its streams, and how much was read of them."""
+    """An engine that tells what became of its stream, and how much was read of it."""
 
     def __init__(self) -> None:
         self._tone = ToneEngine()
         self.read_frames = 0
         self.begun = threading.Event()
-        self.closed = threading.Event()
+        self.ended: str | None = None
+        """How the stream ended: by itself, or because somebody closed it first."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._tone, name)
@@ -150,31 +160,38 @@ class WatchedStream:
             self._engine.read_frames += len(block) // 2
             self._engine.begun.set()
             yield block
+        self._engine.ended = self._engine.ended or "by itself"
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-        self._engine.closed.set()
+        self._engine.ended = self._engine.ended or "closed"
 
 
 LONG = "A text that goes on and on, sentence after sentence, for minutes. " * 40
+ENDLESS = "a text without a full stop that takes longer to say than the library will ever run ahead " * 4
+"""One line: about 20 s of tones."""
 
 
-@pytest.mark.parametrize("leave", ["break", "close", "with"])
+@pytest.mark.parametrize("leave", ["break", "close", "with", "thrown away"])
 def test_leaving_early_stops_the_engine(leave: str) -> None:
     engine = Watched()
     with TTS(engine) as tts:  # type: ignore[arg-type]
-        generation = tts.generate_streaming(LONG)
+        generation = tts.generate_streaming(ENDLESS)
         if leave == "with":
             with generation:
                 next(generation)
-        else:
-            for _ in generation:
+        elif leave == "break":
+            for _ in tts.generate_streaming(ENDLESS):
                 break
+        else:
+            next(generation)
         if leave == "close":
             generation.close()
-        del generation
-        gc.collect()
-        assert engine.closed.wait(WAIT_S)
+        elif leave == "thrown away":
+            del generation
+        eventually(lambda: engine.ended is not None, WAIT_S, "the end of the stream")
+        assert engine.ended == "closed"
+        assert engine.read_frames < PcmFormat(24_000, 1).frames_in(AHEAD_S + 1.0)
 
 
 @pytest.mark.anyio
@@ -185,8 +202,8 @@ async def test_a_cancellation_stops_the_engine() -> None:
     with TTS(engine) as tts:  # type: ignore[arg-type]
 
         async def take() -> None:
-            async for _ in tts.generate_streaming(LONG):
-                pass
+            async for _ in tts.generate_streaming(ENDLESS):
+                await asyncio.Event().wait()
 
         task = asyncio.create_task(take())
         async with asyncio.timeout(WAIT_S):
@@ -194,7 +211,8 @@ async def test_a_cancellation_stops_the_engine() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert engine.closed.wait(WAIT_S)
+        await eventually_async(lambda: engine.ended is not None, WAIT_S, "the end of the stream")
+        assert engine.ended == "closed"
     del task
     gc.collect()
     assert complaints == []
@@ -202,12 +220,92 @@ async def test_a_cancellation_stops_the_engine() -> None:
 
 def test_an_engine_far_ahead_waits_for_whoever_takes() -> None:
     engine = Watched()
+    most_frames = PcmFormat(24_000, 1).frames_in(AHEAD_S + 1.0)
     with TTS(engine) as tts:  # type: ignore[arg-type]
-        generation = tts.generate_streaming(LONG, chunk_size=1)
-        for _ in range(3):
-            next(generation)
-        assert engine.read_frames <= PcmFormat(24_000, 1).frames_in(AHEAD_S + 1.0)
+        generation = tts.generate_streaming(ENDLESS, chunk_size=1)
+        next(generation)
+        least_frames = PcmFormat(24_000, 1).frames_in(AHEAD_S - 1.0)
+        eventually(lambda: engine.read_frames >= least_frames, WAIT_S, "the engine to get ahead")
+        for _ in range(10):  # each is a turn of the loop in which it could go on
+            tts.load_model()
+        assert engine.read_frames <= most_frames
         generation.close()
+
+
+def test_chunks_may_be_longer_than_an_engine_runs_ahead(tts: TTS) -> None:
+    sizes = [len(chunk) for chunk in tts.generate_streaming(ENDLESS, chunk_size=1000)]
+    assert sum(sizes) > PcmFormat(24_000, 1).frames_in(AHEAD_S + 5.0)
+    assert sum(sizes) == len(tts.generate(ENDLESS))
+
+
+def test_a_generation_of_something_closed_says_so() -> None:
+    tts = TTS(ToneEngine())
+    generation = tts.generate_streaming(ENDLESS)
+    next(generation)
+    tts.close()
+    with pytest.raises(VoiceError, match="closed while it was in use"):
+        list(generation)
+    assert list(generation) == []
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_when_it_is_closed_is_told_and_not_cancelled() -> None:
+    engine = Watched()
+    tts = TTS(engine)  # type: ignore[arg-type]
+
+    async def take() -> None:
+        async for _ in tts.generate_streaming(ENDLESS, chunk_size=1):
+            await asyncio.sleep(0)
+
+    async def close() -> None:
+        await asyncio.to_thread(engine.begun.wait, WAIT_S)
+        await tts.aclose()
+
+    async with asyncio.timeout(WAIT_S):
+        taken, closing = await asyncio.gather(take(), close(), return_exceptions=True)
+    assert closing is None
+    assert taken is None or isinstance(taken, VoiceError)  # it may have had all of it
+
+
+def test_what_is_thrown_away_leaves_no_thread() -> None:
+    before = threading.active_count()
+    for _ in range(3):
+        tts = TTS(ToneEngine())
+        assert len(tts.generate("Hi."))
+        del tts
+    gc.collect()
+    eventually(lambda: threading.active_count() <= before, WAIT_S, "the threads to end")
+
+
+def test_a_progress_function_that_fails_ends_it() -> None:
+    def fail(progress: Progress) -> None:
+        raise LookupError("no bar")
+
+    engine = Watched()
+    with TTS(engine) as tts:  # type: ignore[arg-type]
+        generation = tts.generate_streaming(ENDLESS, progress=fail)
+        with pytest.raises(LookupError):
+            next(generation)
+        assert list(generation) == []
+        assert engine.ended == "closed"
+
+
+def test_a_progress_function_that_calls_the_library_is_told_instead_of_waiting_for_itself(tmp_path: Path) -> None:
+    with TTS(ToneEngine()) as tts, pytest.raises(InvalidInput, match="progress function"):
+        tts.say(TEXT, tmp_path / "hello.wav", progress=lambda _: tts.close())
+
+
+def test_a_program_that_ends_in_the_middle_ends_without_a_word(tmp_path: Path) -> None:
+    script = (
+        "from voice_mcp import TTS\n"
+        "generation = TTS(engine='espeak').generate_streaming('Hello there. ' * 200)\n"
+        "next(generation)\n"
+    )
+    env = {"HOME": str(tmp_path), "PATH": os.defpath}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 class Failing(Watched):
@@ -236,7 +334,7 @@ def test_what_was_made_before_a_failure_is_given_before_the_error() -> None:
 
 
 def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
-    sizes: list[dict[str, Any]] = [{"chunk_size": size} for size in (0, 2.5, True, "20")]
+    sizes: list[dict[str, Any]] = [{"chunk_size": size} for size in (0, -1, 2.5, "20")]
     for wrong in (*sizes, {"temperature": -1.0}, {"topk": 0}, {"seed": 2**64}, {"seed": -(2**70)}, {"speaker": 1.5}):
         with pytest.raises(InvalidInput):
             tts.generate_streaming(TEXT, **wrong)
@@ -252,6 +350,8 @@ def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
         TTS(ToneEngine(), speed=9)
     with pytest.raises(SettingsError, match="nobody"):
         TTS("nobody")
+    with pytest.raises(InvalidInput, match="which engine"):
+        TTS("espeak", settings=Settings())
 
 
 def test_a_voice_that_is_not_there_is_an_error(tts: TTS) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from collections.abc import AsyncIterator
+
 import numpy as np
 import pytest
 
 from voice_mcp import TTS
+from voice_mcp.clock import SystemClock
 from voice_mcp.codecs.loudness import loudness_lufs
+from voice_mcp.core.casting import Manner
+from voice_mcp.core.pacing import SpeechRoster
+from voice_mcp.errors import EngineError
+from voice_mcp.library.calibration import SENTENCE, Calibration
 from voice_mcp.library.chunks import FORMAT
-from voice_mcp.samples.convert import to_frames
-from voice_mcp.tts.tone import ToneEngine
+from voice_mcp.library.rendition import Rendition
+from voice_mcp.library.shaping import Shaper
+from voice_mcp.library.turns import Line
+from voice_mcp.samples.convert import to_frames, to_samples
+from voice_mcp.tts.tone import ToneEngine, ToneStream
+from voice_mcp.types import SpeechRequest
 from voice_mcp.watermark.detector import detect
 
 TEXT = "Every word has a tone of its own. This is the second sentence, which is a little longer than the first one."
@@ -63,3 +76,117 @@ def test_speakers_of_a_dialogue_are_as_loud_as_each_other() -> None:
     assert np.array_equal(both, np.concatenate((quiet, loud)))
     loudnesses = [loudness_lufs(to_frames(sound), FORMAT) for sound in (quiet, loud)]
     assert loudnesses[0] == pytest.approx(loudnesses[1], abs=1.0)
+
+
+class Voice(ToneEngine):
+    """A tone of a loudness of its own, that may fail from its second line on.
+
+    Args:
+        name: What it is called.
+        share: Of the usual level.
+        lines: So many it says before it fails.
+    """
+
+    def __init__(self, name: str, share: float, lines: float = math.inf) -> None:
+        super().__init__()
+        self._name = name
+        self._share = share
+        self._lines = lines
+        self.texts: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self, request: SpeechRequest) -> ToneStream:
+        if request.text != SENTENCE:
+            self.texts.append(request.text)
+        if len(self.texts) > self._lines:
+            raise EngineError("The voice is gone.", hint="Say nothing.")
+        return QuieterStream(await super().open(request), self._name, self._share)  # type: ignore[return-value]
+
+
+class QuieterStream:
+    def __init__(self, stream: ToneStream, engine: str, share: float) -> None:
+        self._stream = stream
+        self.engine = engine
+        self._share = share
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for block in self._stream:
+            yield to_frames(self._share * to_samples(block))
+
+
+@pytest.mark.anyio
+async def test_whoever_takes_over_is_brought_to_the_same_loudness() -> None:
+    engines = [Voice("first", 1.0, lines=1), Voice("second", 0.1)]
+    calibration = Calibration(-20.0)
+    lines = [Line(TEXT, 0), Line(TEXT, 0)]
+    rendition = Rendition(
+        lines, lambda _: Manner(), SpeechRoster(engines, SystemClock()), calibration, Shaper(limits=True)
+    )
+    sound = np.zeros(0, np.float32)
+    async with asyncio.timeout(20.0):
+        while (piece := await rendition.take(24_000)) is not None:
+            sound = np.concatenate((sound, piece))
+    await rendition.aclose()
+    half = len(sound) // 2
+    first, second = (loudness_lufs(to_frames(part), FORMAT) for part in (sound[:half], sound[half:]))
+    assert rendition.spoken_by.engine == "second"
+    assert (first, second) == pytest.approx((-20.0, -20.0), abs=1.0)
+
+
+def test_a_voice_is_measured_once_whatever_is_drawn() -> None:
+    engine = Counted()
+    with TTS(engine, loudness_lufs=-20.0) as tts:
+        tts.load_model()
+        for seed in range(3):
+            tts.generate("Hello there.", seed=seed)
+    assert engine.measured == 1
+
+
+class Counted(ToneEngine):
+    """Counts how often it is measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.measured = 0
+
+    async def open(self, request: SpeechRequest) -> ToneStream:
+        self.measured += request.text == SENTENCE
+        return await super().open(request)
+
+
+class Loud(ToneEngine):
+    """Noise at full scale."""
+
+    async def open(self, request: SpeechRequest) -> ToneStream:
+        return NoiseStream(await super().open(request))  # type: ignore[return-value]
+
+
+class NoiseStream:
+    def __init__(self, stream: ToneStream) -> None:
+        self._stream = stream
+        self._random = np.random.default_rng(1)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for block in self._stream:
+            yield to_frames(self._random.choice([-1.0, 1.0], len(block) // 2).astype(np.float32))
+
+
+@pytest.mark.parametrize(("loudness_lufs", "most"), [(None, 1.0), (-14.0, 10 ** (-1 / 20))])
+def test_a_mark_lifts_no_peak_over_the_ceiling(loudness_lufs: float | None, most: float) -> None:
+    with TTS(Loud(), watermark_key="ours", loudness_lufs=loudness_lufs) as tts:
+        assert np.abs(tts.generate(TEXT)).max() <= most
+
+
+def test_an_empty_key_leaves_one_object_unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEMODE_WATERMARK_KEY", "ours")
+    with TTS("espeak", watermark_key="") as tts:
+        assert not detect(tts.generate(SPOKEN), 24_000, "ours").is_marked

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.pattern import judge, pattern
+from tests.support.processes import children
 from tests.support.pulse import PulseCard
 from tests.support.waiting import eventually
 from voice_mcp import StreamingAudioPlayer
@@ -149,6 +155,45 @@ def test_without_a_device_start_tells_it_and_a_later_start_may_succeed(monkeypat
             player.start()
         assert not player.is_playing
     player.close()
+
+
+@pytest.mark.usefixtures("null_device")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_block_that_could_not_begin_leaves_no_thread_and_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEMODE_AUDIO_OUTPUT", "null")
+    monkeypatch.setenv("VOICEMODE_OUTPUT_DEVICE", "no such device")
+    before = threading.active_count(), len(children(os.getpid()))
+    with pytest.raises(DeviceUnavailable), StreamingAudioPlayer():
+        pass
+    eventually(lambda: (threading.active_count(), len(children(os.getpid()))) <= before, WAIT_S, "the end of it")
+
+
+@pytest.mark.usefixtures("null_device")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_player_that_is_thrown_away_leaves_no_process() -> None:
+    before = len(children(os.getpid()))
+    player = StreamingAudioPlayer()
+    player.start()
+    player.queue_audio(np.zeros(2400, np.float32))
+    assert len(children(os.getpid())) == before + 1
+    del player
+    gc.collect()
+    eventually(lambda: len(children(os.getpid())) == before, WAIT_S, "the end of the audio process")
+
+
+@pytest.mark.usefixtures("null_device")
+def test_a_gap_is_counted_while_it_plays() -> None:
+    with StreamingAudioPlayer() as player:
+        player.queue_audio(np.ones(24_000, np.float32))
+        eventually(lambda: player.played_s == pytest.approx(1.0), WAIT_S, "the last frame")
+        player.queue_audio(np.ones(24_000, np.float32))
+        eventually(lambda: player.underruns == 1, WAIT_S, "the gap")
+
+
+@pytest.mark.parametrize("wrong", [{"sample_rate": 24_000.0}, {"channels": 1.0}, {"buffer_size": 2.5}])
+def test_numbers_that_are_not_whole_are_told(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="no whole number"):
+        StreamingAudioPlayer(**wrong)
 
 
 @pytest.mark.usefixtures("null_device")

@@ -111,7 +111,7 @@ def test_ctrl_c_ends_the_program_and_leaves_no_process(tmp_path: Path, how: str)
 
         def tell(progress):
             if not told:
-                print(tts._link.pid, flush=True)
+                print(tts._stage._link.pid, flush=True)
             told.append(progress)
 
         try:
@@ -132,7 +132,7 @@ def test_ctrl_c_ends_the_program_and_leaves_no_process(tmp_path: Path, how: str)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_program_that_ends_without_closing_leaves_no_process(tmp_path: Path) -> None:
-    script = 'from voice_mcp import TTS\ntts = TTS("tone")\ntts.say("Ready.")\nprint(tts._link.pid)\n'
+    script = 'from voice_mcp import TTS\ntts = TTS("tone")\ntts.say("Ready.")\nprint(tts._stage._link.pid)\n'
     env = {"HOME": str(tmp_path), "PATH": os.defpath, "VOICEMODE_AUDIO_OUTPUT": "null"}
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from voice_mcp.errors import InvalidInput, VoiceError
 from voice_mcp.library.workshop import Workshop
 
 WAIT_S = 10.0
@@ -70,6 +71,62 @@ def test_closing_ends_what_runs_and_a_later_call_begins_anew() -> None:
     workshop.close()
     assert ended.wait(WAIT_S)
     assert workshop.call(answer) == 42
+    workshop.close()
+
+
+def test_whoever_waits_when_it_is_closed_is_told() -> None:
+    workshop, begun = Workshop(), threading.Event()
+    told = list[VoiceError]()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    def wait() -> None:
+        try:
+            workshop.call(work)
+        except VoiceError as exc:
+            told.append(exc)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert begun.wait(WAIT_S)
+    workshop.close()
+    waiter.join(WAIT_S)
+    assert ["closed" in exc.message for exc in told] == [True]
+
+
+def test_the_last_thing_is_done_before_the_thread_ends() -> None:
+    done = list[str]()
+
+    async def last() -> None:
+        done.append(threading.current_thread().name)
+
+    async def answer() -> int:
+        return 42
+
+    workshop = Workshop(last)
+    workshop.call(answer)
+    workshop.close()
+    workshop.close()
+    assert done == ["voice-mcp"]
+
+
+def test_what_is_done_there_cannot_wait_for_itself() -> None:
+    workshop = Workshop()
+
+    async def answer() -> int:
+        return 42
+
+    async def wait_for_itself() -> int:
+        return workshop.call(answer)
+
+    async def close_itself() -> None:
+        workshop.close()
+
+    for work in (wait_for_itself, close_itself):
+        with pytest.raises(InvalidInput):
+            workshop.call(work)
     workshop.close()
 
 

@@ -3,9 +3,9 @@
 Pure: it is told what has been given, and when; it says how many frames of 80 ms the next chunk should have.
 
 A chunk that doubles takes twice as long to make as its predecessor takes to play, so doubling is right only for a
-generator that is twice as fast as speech. A slower one gets ahead by less, and its chunks grow by what it is ahead. One
-that is slower than speech falls behind whatever is done: then chunks are as long as they may be, for a few pauses are
-better than many.
+generator that is twice as fast as speech. How fast it is shows with the second chunk, which is as short as the first. A
+slower one gets ahead by less, and its chunks grow by what it is ahead. One that is slower than speech falls behind
+whatever is done: then chunks are as long as they may be, for a few pauses are better than many.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class ChunkPlan:
         """
         if self._began_s is None:
             self._began_s, self._given_s, self._last_s = now_s, seconds, now_s
-            self._size_frames = min(2 * self._size_frames, self._most_frames)
             return
         pace = seconds / max(now_s - self._last_s, 1e-6)
         self._pace = pace if self._pace is None else (self._pace + pace) / 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +48,7 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
         )
     if not path.parent.is_dir():
         raise InvalidInput(f"There is no folder {path.parent}.", hint="Make it first, or name a file elsewhere.")
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # another one may be writing the same file
     frames = 0
     try:
         tags = synthetic_tags(audio_format, is_stream=False)
@@ -54,9 +56,9 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
         try:
             while (samples := await rendition.take_what_is_there(1, PIECE_FRAMES)) is not None:
                 frames += len(samples)
-                await asyncio.to_thread(writer.write_chunk, to_frames(samples))
+                await _in_thread(writer.write_chunk, to_frames(samples))
                 watch(rendition.progress)
-            await asyncio.to_thread(writer.finalize)
+            await _in_thread(writer.finalize)
         finally:
             writer.close()
         try:
@@ -72,3 +74,16 @@ async def write(rendition: Rendition, path: Path, watch: Watch) -> WrittenFile:
         raise
     spoken_by = rendition.spoken_by
     return WrittenFile(path, FORMAT.seconds(frames), spoken_by.engine, spoken_by.voice, tuple(rendition.notes))
+
+
+async def _in_thread(work: Callable[..., object], *given: object) -> None:
+    """Have something done in a thread. A cancellation comes when it is done: an encoder must not be closed under it."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        while not doing.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([doing])
+        doing.exception()  # nobody wants the file any more
+        raise

@@ -81,13 +81,14 @@ class Generation:
             raise StopIteration
         try:
             chunk = self._workshop.call(self._next)
+            if chunk is not None:
+                self._tell()
         except BaseException:
             self.close()
             raise
         if chunk is None:
             self.close()
             raise StopIteration
-        self._tell()
         return chunk
 
     def __aiter__(self) -> Self:
@@ -98,13 +99,14 @@ class Generation:
             raise StopAsyncIteration
         try:
             chunk = await self._workshop.acall(self._next)
+            if chunk is not None:
+                self._tell()
         except BaseException:
             await self.aclose()
             raise
         if chunk is None:
             await self.aclose()
             raise StopAsyncIteration
-        self._tell()
         return chunk
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Generation:
         if not self._closed:
             self._closed = True
             self._bar.close()
-            if self._rendition is not None:
+            if self._rendition is not None and not self._rendition.is_closed:
                 self._workshop.call(self._rendition.aclose)
 
     async def aclose(self) -> None:
@@ -120,7 +122,7 @@ class Generation:
         if not self._closed:
             self._closed = True
             self._bar.close()
-            if self._rendition is not None:
+            if self._rendition is not None and not self._rendition.is_closed:
                 await self._workshop.acall(self._rendition.aclose)
 
     def __enter__(self) -> Self:

@@ -29,11 +29,7 @@ def load(**wanted: Any) -> Settings:
     return settings
 
 
-def own_link_config(
-    settings: Settings, *, rebuffer_s: float | None = None, ahead_s: float | None = None, block_bytes: int
-) -> LinkConfig:
+def own_link_config(settings: Settings, *, ahead_s: float | None = None, block_bytes: int) -> LinkConfig:
     """How the audio process is to play what programs give it; None leaves a length to the settings."""
     config = link_config(settings)
-    policy = config.policy if rebuffer_s is None else replace(config.policy, rebuffer_s=rebuffer_s)
-    ahead_s = config.ahead_s if ahead_s is None else ahead_s
-    return replace(config, policy=policy, ahead_s=ahead_s, block_bytes=block_bytes)
+    return replace(config, ahead_s=config.ahead_s if ahead_s is None else ahead_s, block_bytes=block_bytes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import operator
+import weakref
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsIndex
 
 from numpy.typing import ArrayLike
 
@@ -26,6 +28,13 @@ AHEAD_S = 60.0
 """Seconds of sound that may wait; ``queue_audio`` waits when there is more."""
 _RATES_HZ = range(8_000, 192_001)
 _CHANNELS = (1, 2)
+
+
+def _whole(number: SupportsIndex) -> int:
+    try:
+        return operator.index(number)
+    except TypeError as exc:
+        raise InvalidInput(f"{number!r} is no whole number.", hint="Rates, sizes and channels are counted.") from exc
 
 
 class StreamingAudioPlayer:
@@ -58,6 +67,7 @@ class StreamingAudioPlayer:
         *,
         settings: Settings | None = None,
     ) -> None:
+        sample_rate, buffer_size, channels = (_whole(number) for number in (sample_rate, buffer_size, channels))
         if sample_rate not in _RATES_HZ:
             raise InvalidInput(f"{sample_rate} frames per second cannot be played.", hint="Use 8,000 to 192,000.")
         if channels not in _CHANNELS:
@@ -65,28 +75,25 @@ class StreamingAudioPlayer:
         if buffer_size < 1:
             raise InvalidInput("buffer_size is at least 1 frame.", hint="Leave it out for 4096.")
         self._format = PcmFormat(sample_rate, channels)
-        self._block_bytes = buffer_size * self._format.frame_bytes
-        self._settings = settings or load()
-        self._workshop = Workshop()
-        self._link: AudioLink | None = None
-        self._playback: Playback | None = None
-        self._ended: PlaybackEvent | None = None
-        self._position_frames = 0
+        self._deck = _Deck(self._format, settings or load(), buffer_size * self._format.frame_bytes)
+        self._workshop = Workshop(self._deck.let_go)
+        # Thrown away without ``close``: neither a thread nor a process stays.
+        weakref.finalize(self, self._workshop.abandon).atexit = False
 
     @property
     def is_playing(self) -> bool:
         """Whether it takes sound: between ``start`` and ``stop``."""
-        return self._playback is not None
+        return self._deck.playback is not None
 
     @property
     def played_s(self) -> float:
         """Seconds of what was queued that have left for the device."""
-        return self._format.seconds(self._position_frames)
+        return self._format.seconds(self._deck.position_frames)
 
     @property
     def underruns(self) -> int:
-        """Gaps of the run that ended last."""
-        return self._ended.underruns if self._ended is not None else 0
+        """Gaps since it was started last; each is counted when sound goes on."""
+        return self._deck.underruns
 
     def start(self) -> None:
         """Open the device. A second call does nothing.
@@ -95,8 +102,8 @@ class StreamingAudioPlayer:
             DeviceUnavailable: There is none.
             AudioProcessLost: The audio process cannot be started.
         """
-        if self._playback is None:
-            self._workshop.call(self._open)
+        if self._deck.playback is None:
+            self._workshop.call(self._deck.open)
 
     def queue_audio(self, samples: ArrayLike) -> None:
         """Play this after what was queued before. Waits while more than ``AHEAD_S`` seconds are waiting.
@@ -121,25 +128,25 @@ class StreamingAudioPlayer:
             PlaybackError: It has not been started, or the device is gone for good.
         """
         playback = self._running()
-        playback_over = self._workshop.call(lambda: self._finish(playback))
+        playback_over = self._workshop.call(lambda: self._deck.finish(playback))
         return self._format.seconds(playback_over.heard_frames)
 
     def stop(self) -> None:
         """Silence, now, with a fade of some milliseconds; what waits is dropped. A second call does nothing."""
-        playback = self._playback
+        playback = self._deck.playback
         if playback is not None:
-            self._workshop.call(lambda: self._stop(playback))
+            self._workshop.call(lambda: self._deck.stop(playback))
 
     def close(self) -> None:
         """Stop, and let the audio process go. May be called twice."""
-        self.stop()
-        if self._link is not None:
-            self._workshop.call(self._link.aclose)
-            self._link = None
         self._workshop.close()
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -147,43 +154,66 @@ class StreamingAudioPlayer:
     ) -> None:
         """Hear it out, unless an exception ends the block."""
         try:
-            if kind is None and self._playback is not None:
+            if kind is None and self._deck.playback is not None:
                 self.drain()
         finally:
             self.close()
 
     def _running(self) -> Playback:
-        if self._playback is None:
+        if self._deck.playback is None:
             raise PlaybackError("The player has not been started.", hint="Call start() first.")
-        return self._playback
+        return self._deck.playback
 
-    # --- in the workshop ---------------------------------------------------------------------------------------
 
-    async def _open(self) -> None:
+class _Deck:
+    """The device of one player, and what runs on it. Lives in the workshop's thread."""
+
+    def __init__(self, fmt: PcmFormat, settings: Settings, block_bytes: int) -> None:
+        self.playback: Playback | None = None
+        self.position_frames = 0
+        self.underruns = 0
+        self._fmt = fmt
+        self._settings = settings
+        self._block_bytes = block_bytes
+        self._link: AudioLink | None = None
+
+    async def open(self) -> None:
         if self._link is None:
             config = own_link_config(self._settings, ahead_s=AHEAD_S, block_bytes=self._block_bytes)
             self._link = AudioLink(config, confined(AUDIO_PROCESS, offline=self._settings.offline), Converter)
-        self._position_frames = 0
-        playback = await self._link.begin(self._format, self._hear, start_s=START_S)
-        await playback.opened()
-        self._playback = playback
+        self.position_frames = self.underruns = 0
+        playback = await self._link.begin(self._fmt, self._hear, start_s=START_S)
+        try:
+            await playback.opened()
+        except BaseException:
+            playback.stop()
+            raise
+        self.playback = playback
 
-    async def _finish(self, playback: Playback) -> PlaybackEvent:
-        self._playback = None
+    async def finish(self, playback: Playback) -> PlaybackEvent:
+        self.playback = None
         playback.finish()
         try:
-            self._ended = await playback.wait()
+            return await playback.wait()
         except asyncio.CancelledError:
-            await self._stop(playback)
+            await self.stop(playback)
             raise
-        return self._ended
 
-    async def _stop(self, playback: Playback) -> None:
-        self._playback = None
+    async def stop(self, playback: Playback) -> None:
+        self.playback = None
         playback.stop()
         with suppress(PlaybackError):  # it is silent all the same
-            self._ended = await playback.wait()
+            await playback.wait()
+
+    async def let_go(self) -> None:
+        if self.playback is not None:
+            await self.stop(self.playback)
+        link, self._link = self._link, None
+        if link is not None:
+            await link.aclose()
 
     def _hear(self, event: PlaybackEvent) -> None:
-        if event.type in (PlaybackEventType.POSITION, PlaybackEventType.ENDED):
-            self._position_frames = event.frames
+        if event.type is PlaybackEventType.UNDERRUN:
+            self.underruns += 1
+        elif event.type in (PlaybackEventType.POSITION, PlaybackEventType.ENDED):
+            self.position_frames = event.frames

@@ -47,7 +47,14 @@ class _Ear:
 
 
 async def play(
-    rendition: Rendition, speakers: Speakers, clock: Clock, watch: Watch, *, since_s: float, start_s: float
+    rendition: Rendition,
+    speakers: Speakers,
+    clock: Clock,
+    watch: Watch,
+    *,
+    since_s: float,
+    start_s: float,
+    rebuffer_s: float,
 ) -> Said:
     """Play it to its end; a cancellation silences it, and goes on when the device is let go.
 
@@ -58,13 +65,14 @@ async def play(
         watch: Told how far it is.
         since_s: When it was asked for.
         start_s: Seconds to collect before the first frame leaves.
+        rebuffer_s: Seconds to collect after a gap.
 
     Raises:
         VoiceError: It cannot be said, or not played. What was made before is played first.
     """
     ear = _Ear()
     try:
-        playback = await speakers.begin(FORMAT, ear.hear, start_s=start_s)
+        playback = await speakers.begin(FORMAT, ear.hear, start_s=start_s, rebuffer_s=rebuffer_s)
         try:
             await _feed(playback, rendition, watch)
             ended = await playback.wait()

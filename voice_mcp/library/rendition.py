@@ -17,11 +17,13 @@ import numpy as np
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.rendering import Rendering, SpokenBy
+from voice_mcp.errors import VoiceError
 from voice_mcp.library.calibration import Calibration
 from voice_mcp.library.chunks import FORMAT, FRAME_SAMPLES, ChunkPlan
 from voice_mcp.library.shaping import Shaper
 from voice_mcp.library.sounding import sound_of
 from voice_mcp.library.turns import Line
+from voice_mcp.library.workshop import closed
 from voice_mcp.samples.convert import Samples
 
 AHEAD_S = 10.0
@@ -51,7 +53,8 @@ class Rendition:
         roster: Who can say it.
         calibration: How loud each voice is by nature.
         shaper: What becomes of the sound.
-        ahead_s: How far it may run ahead.
+        ahead_s: How far it may run ahead, beyond what is waited for.
+        on_close: Called when it is closed.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Rendition:
         shaper: Shaper,
         *,
         ahead_s: float = AHEAD_S,
+        on_close: Callable[[Rendition], object] = lambda _: None,
     ) -> None:
         self._lines = lines
         self._manner_of = manner_of
@@ -70,6 +74,9 @@ class Rendition:
         self._calibration = calibration
         self._shaper = shaper
         self._ahead_frames = FORMAT.frames_in(ahead_s)
+        self._wanted_frames = 0
+        self._on_close = on_close
+        self._closed = False
         self._ready: deque[Samples] = deque()
         self._ready_frames = 0
         self._made_frames = 0
@@ -93,11 +100,16 @@ class Rendition:
         """The next ``frames`` frames, fewer only at the end; None behind it.
 
         Raises:
-            VoiceError: It cannot be said; what was taken before is good, and so is what is taken until this comes.
+            VoiceError: It cannot be said; what was taken before is good, and so is what is taken until this comes. Or
+                it was closed.
         """
+        self._wanted_frames = frames
+        self._room.set()
         while self._ready_frames < frames and not self._over:
             self._news.clear()
             await self._news.wait()
+        if self._closed:
+            raise closed()
         if not self._ready_frames:
             await self._task  # raises what went wrong
             return None
@@ -110,8 +122,17 @@ class Rendition:
             return block
         return np.concatenate((block, self._cut(most_frames - len(block))))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     async def aclose(self) -> None:
-        """Stop. What was not taken is dropped."""
+        """Stop. What was not taken is dropped. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._on_close(self)
         self._task.cancel()
         with suppress(asyncio.CancelledError, Exception):  # told to whoever took, or of no interest any more
             await self._task
@@ -135,17 +156,26 @@ class Rendition:
         try:
             for line in self._lines:
                 self._text = line.text
-                manner = self._manner_of(line)
-                gain = await self._calibration.gain(manner, self._roster)
-                await self._give(self._shaper.next_piece(gain))
-                async with aclosing(sound_of(line.text, manner, self._roster, self._inform)) as blocks:
-                    async for block in blocks:
-                        await self._give(self._shaper.process(block))
+                await self._say(line)
                 self._said_chars += len(line.text)
             await self._give(self._shaper.flush())
+        except VoiceError:
+            await self._give(self._shaper.flush())  # what was made is good
+            raise
         finally:
             self._over = True
             self._news.set()
+
+    async def _say(self, line: Line) -> None:
+        manner = self._manner_of(line)
+        await self._calibration.prepare(manner, self._roster)
+        async with aclosing(sound_of(line.text, manner, self._roster, self._inform)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, SpokenBy):  # another one goes on where the one before broke off, perhaps
+                    gain = await self._calibration.gain(piece, manner, self._roster)
+                    await self._give(self._shaper.next_piece(gain))
+                else:
+                    await self._give(self._shaper.process(piece))
 
     async def _give(self, samples: Samples) -> None:
         if not len(samples):
@@ -154,7 +184,7 @@ class Rendition:
         self._ready_frames += len(samples)
         self._made_frames += len(samples)
         self._news.set()
-        while self._ready_frames >= self._ahead_frames:
+        while self._ready_frames >= max(self._ahead_frames, self._wanted_frames):
             self._room.clear()
             await self._room.wait()
 

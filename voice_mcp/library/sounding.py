@@ -10,7 +10,7 @@ from voice_mcp.codecs.resample import Resampler
 from voice_mcp.core.casting import Casting, Manner
 from voice_mcp.core.metrics import FirstSound, Metrics
 from voice_mcp.core.pacing import SpeechRoster
-from voice_mcp.core.rendering import Begin, Rendering
+from voice_mcp.core.rendering import Begin, Rendering, SpokenBy
 from voice_mcp.library.chunks import FORMAT
 from voice_mcp.types import PcmFormat
 
@@ -31,8 +31,8 @@ def _nobody(rendering: Rendering) -> None:
 
 async def sound_of(
     text: str, manner: Manner, roster: SpeechRoster, informed: Informed = _nobody
-) -> AsyncGenerator[bytes, None]:
-    """Int16 frames of ``text``, as they come; whoever breaks off is asked again, or the next one is.
+) -> AsyncGenerator[bytes | SpokenBy, None]:
+    """Int16 frames of ``text``, as they come, behind who says them; who breaks off is asked again, or the next one is.
 
     Raises:
         VoiceError: Nobody can say it, or the rest of it.
@@ -45,6 +45,7 @@ async def sound_of(
                 yield shape.flush()
                 shape = _Shape(piece.format)
                 informed(rendering)
+                yield rendering.spoken_by
             elif isinstance(piece, bytes):
                 yield shape.process(piece)
     yield shape.flush()

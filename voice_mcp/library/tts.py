@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import operator
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsIndex
 
 from voice_mcp.clock import SystemClock
-from voice_mcp.codecs.conversion import Converter
-from voice_mcp.core.casting import Manner
-from voice_mcp.core.pacing import SpeechRoster
-from voice_mcp.errors import EngineError, InvalidInput, InvalidSpeed
+from voice_mcp.errors import InvalidInput, InvalidSpeed
 from voice_mcp.library.calibration import Calibration
-from voice_mcp.library.chunks import FORMAT, FRAME_S, ChunkPlan
-from voice_mcp.library.file import WrittenFile, write
+from voice_mcp.library.chunks import FORMAT, ChunkPlan
+from voice_mcp.library.file import WrittenFile
 from voice_mcp.library.generation import Generation
-from voice_mcp.library.house import load, own_link_config
-from voice_mcp.library.playing import Said, play
+from voice_mcp.library.house import load
+from voice_mcp.library.playing import Said
 from voice_mcp.library.progress_bar import Watch, watching
-from voice_mcp.library.rendition import Rendition
-from voice_mcp.library.shaping import Shaper
-from voice_mcp.library.turns import Cast, Line, Script, Speaker, lines_of
+from voice_mcp.library.stage import Stage
+from voice_mcp.library.turns import Cast, Script, Speaker, lines_of
 from voice_mcp.library.workshop import Workshop
-from voice_mcp.parts import build_engines
-from voice_mcp.pipe.child import AUDIO_PROCESS, confined
-from voice_mcp.playback.link import AudioLink
 from voice_mcp.protocols import SpeechEngine
 from voice_mcp.samples.convert import Samples
 from voice_mcp.settings import Settings
 from voice_mcp.types import Sampling
 
-BLOCK_BYTES = 4096
-MOST_PREBUFFER_S = FRAME_S
-"""However slow an engine is known to be, sound starts when a second frame would come; a gap is collected for later."""
 SPEEDS = (0.25, 4.0)
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, -6.0
 """Speech that is louder would be held down by the limiter all the time."""
@@ -51,14 +43,14 @@ class TTS:
     Args:
         engine: ``espeak``, ``openai``, ``csm``, ``kokoro``, ``piper``, ``pocket``, ``auto``, or an engine of your own;
             VOICEMODE_TTS_ENGINE where left out.
-        device: What a neural engine computes on: ``cuda``, ``mps``, ``cpu``; the best there is where left out.
+        device: What ``csm`` computes on: ``cuda``, ``mps``, ``cpu``; the best there is where left out.
         voices: The voice of each speaker, by number or name, or in the order of their numbers.
         speed: 0.25 to 4.0; 1.0 is normal.
         loudness_lufs: Bring every voice to this loudness (ITU-R BS.1770), with one gain for all it says, and no peak
             above -1 dBFS. -18 is usual for speech. None leaves each voice as it is.
         watermark_key: Mark the sound as synthetic, with this key (docs/watermark.md). Where left out,
-            VOICEMODE_WATERMARK_KEY; where that is empty too, the sound is not marked.
-        settings: Those of the environment where left out (docs/settings.md).
+            VOICEMODE_WATERMARK_KEY; empty leaves the sound unmarked.
+        settings: Those of the environment where left out (docs/settings.md); then they say which engine and device.
 
     Raises:
         SettingsError: The settings cannot be used.
@@ -77,18 +69,27 @@ class TTS:
         settings: Settings | None = None,
     ) -> None:
         name = engine if isinstance(engine, str) else None
-        self._settings = settings or load(tts_engine=name, csm_device=device)
-        self._own = None if engine is None or isinstance(engine, str) else engine
-        self._cast = Cast(voices)
-        self._speed = _checked_speed(speed)
-        self._calibration = Calibration(_checked_loudness(loudness_lufs))
-        key = self._settings.watermark_key
-        self._watermark_key = watermark_key or (key.get_secret_value() if key is not None else None)
+        if settings is not None and (name is not None or device is not None):
+            raise InvalidInput(
+                "The settings say which engine speaks, and on what device.",
+                hint="Give either settings, or engine and device.",
+            )
+        settings = settings or load(tts_engine=name, csm_device=device)
+        if watermark_key is None and settings.watermark_key is not None:
+            watermark_key = settings.watermark_key.get_secret_value()
         self._clock = SystemClock()
-        self._workshop = Workshop()
-        self._roster: SpeechRoster | None = None
-        self._link: AudioLink | None = None
-        self._voice_taken: asyncio.Lock | None = None
+        self._stage = Stage(
+            settings,
+            None if engine is None or isinstance(engine, str) else engine,
+            Cast(voices),
+            _checked_speed(speed),
+            Calibration(_checked_loudness(loudness_lufs)),
+            watermark_key or None,
+            self._clock,
+        )
+        self._workshop = Workshop(self._stage.let_go)
+        # Thrown away without ``close``: neither a thread nor a process stays. The end of the program is the workshop's.
+        weakref.finalize(self, self._workshop.abandon).atexit = False
 
     @property
     def sample_rate(self) -> int:
@@ -101,7 +102,7 @@ class TTS:
         Raises:
             EngineError: Nobody can speak; the hint says what brings an engine that can.
         """
-        self._workshop.call(self._load)
+        self._workshop.call(self._stage.load)
 
     def generate_streaming(
         self,
@@ -126,7 +127,8 @@ class TTS:
             topk: From how many of the likeliest they draw.
             speaker: Who says a text: a number, or a voice's name.
             seed: The same seed draws the same.
-            progress: A bar on standard error, none, or a function that is told; None shows one for long texts.
+            progress: A bar on standard error, none, or a function that is told; None shows one for long texts. A
+                function may raise, which stops the speech; it cannot call this object.
 
         Returns:
             Chunks of float32, shape (frames,), 24 kHz mono, in [-1, 1]; put together, what ``generate`` returns.
@@ -139,7 +141,7 @@ class TTS:
         sampling = _sampling(temperature, topk, seed)
         return Generation(
             self._workshop,
-            lambda: self._begin(lines, sampling),
+            lambda: self._stage.begin(lines, sampling),
             ChunkPlan(longest_frames),
             self._clock,
             chars=sum(len(line.text) for line in lines),
@@ -196,7 +198,7 @@ class TTS:
         lines, sampling, since_s = lines_of(text, speaker), _sampling(temperature, topk, seed), self._clock.now()
         chars = sum(len(line.text) for line in lines)
         with watching(chars, progress) as watch:
-            return await self._workshop.acall(lambda: self._say(lines, sampling, longest_frames, watch, since_s))
+            return await self._workshop.acall(lambda: self._stage.say(lines, sampling, longest_frames, watch, since_s))
 
     def say(
         self,
@@ -227,18 +229,16 @@ class TTS:
         lines, sampling, since_s = lines_of(text, speaker), _sampling(temperature, topk, seed), self._clock.now()
         with watching(sum(len(line.text) for line in lines), progress) as watch:
             if output is None:
-                return self._workshop.call(lambda: self._say(lines, sampling, 20, watch, since_s))
+                return self._workshop.call(lambda: self._stage.say(lines, sampling, 20, watch, since_s))
             path = Path(output)
-            return self._workshop.call(lambda: self._write(path, lines, sampling, watch))
+            return self._workshop.call(lambda: self._stage.write(path, lines, sampling, watch))
 
     def close(self) -> None:
         """Let go of the engines, the device and the thread. May be called twice; a later text begins anew."""
-        self._workshop.call(self._let_go)
         self._workshop.close()
 
     async def aclose(self) -> None:
         """The same, for a caller with an event loop."""
-        await self._workshop.acall(self._let_go)
         await asyncio.to_thread(self._workshop.close)
 
     def __enter__(self) -> Self:
@@ -257,81 +257,15 @@ class TTS:
     ) -> None:
         await self.aclose()
 
-    # --- in the workshop ---------------------------------------------------------------------------------------
 
-    async def _load(self) -> None:
-        problems: list[EngineError] = []
-        for engine in self._engines().engines:
-            try:
-                await engine.check()
-            except EngineError as exc:
-                problems.append(exc)
-            else:
-                return
-        raise problems[0]
-
-    async def _say(
-        self, lines: Sequence[Line], sampling: Sampling | None, chunk_size: int, watch: Watch, since_s: float
-    ) -> Said:
-        if self._voice_taken is None:
-            self._voice_taken = asyncio.Lock()
-        rendition = self._begin(lines, sampling)
-        try:
-            async with self._voice_taken:
-                roster, link = self._engines(), self._speakers(chunk_size)
-                start_s = roster.prebuffer_s(roster.candidates()[0], MOST_PREBUFFER_S)
-                return await play(rendition, link, self._clock, watch, since_s=since_s, start_s=start_s)
-        finally:
-            await rendition.aclose()
-
-    async def _write(self, path: Path, lines: Sequence[Line], sampling: Sampling | None, watch: Watch) -> WrittenFile:
-        rendition = self._begin(lines, sampling)
-        try:
-            return await write(rendition, path, watch)
-        finally:
-            await rendition.aclose()
-
-    def _begin(self, lines: Sequence[Line], sampling: Sampling | None) -> Rendition:
-        roster = self._engines()
-
-        def manner(line: Line) -> Manner:
-            voice = self._cast.voice(line.speaker, roster.candidates()[0])
-            return Manner(voice, self._settings.tts_voices, self._speed, sampling=sampling)
-
-        shaper = Shaper(limits=self._calibration.target_lufs is not None, watermark_key=self._watermark_key)
-        return Rendition(lines, manner, roster, self._calibration, shaper)
-
-    def _engines(self) -> SpeechRoster:
-        if self._roster is None:
-            self._roster = SpeechRoster([self._own] if self._own else build_engines(self._settings), self._clock)
-        return self._roster
-
-    def _speakers(self, chunk_size: int) -> AudioLink:
-        if self._link is None:
-            if self._settings.audio_output == "file":
-                raise InvalidInput(
-                    "VOICEMODE_AUDIO_OUTPUT=file: nothing is to be heard.",
-                    hint="Name a file: tts.say(text, 'speech.wav').",
-                )
-            config = own_link_config(self._settings, rebuffer_s=chunk_size * FRAME_S, block_bytes=BLOCK_BYTES)
-            command = confined(AUDIO_PROCESS, offline=self._settings.offline)
-            self._link = AudioLink(config, command, Converter)
-        return self._link
-
-    async def _let_go(self) -> None:
-        if self._link is not None:
-            await self._link.aclose()
-        if self._roster is not None:
-            for engine in self._roster.engines:
-                if engine is not self._own:
-                    await engine.aclose()
-        self._link = self._roster = self._voice_taken = None
-
-
-def _checked_chunk_size(frames: int) -> int:
-    if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+def _checked_chunk_size(frames: SupportsIndex) -> int:
+    try:
+        whole = operator.index(frames)
+    except TypeError:
+        whole = 0
+    if whole < 1:
         raise InvalidInput(f"chunk_size is {frames!r}.", hint="Give a whole number of frames of 80 ms; 20 is usual.")
-    return frames
+    return whole
 
 
 def _checked_loudness(loudness_lufs: float | None) -> float | None:

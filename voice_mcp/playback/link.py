@@ -71,11 +71,12 @@ class AudioLink:
         to_file: bool = False,
         path: Path | None = None,
         pan: float = 0.0,
+        rebuffer_s: float | None = None,
     ) -> Playback:
         await self._child.start()
         if self._current is not None:
             self._current.give_way()
-        order = Order(fmt, start_s, to_file, path, pan)
+        order = Order(fmt, start_s, to_file, path, pan, rebuffer_s)
         run = Run(self._child, self._numbers, order, self._config, listener, self._make_converter)
         self._current = run
         run.open()

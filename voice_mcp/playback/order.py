@@ -25,6 +25,8 @@ class Order:
     to_file: bool = False
     path: Path | None = None
     pan: float = 0.0
+    rebuffer_s: float | None = None
+    """Seconds to collect after a gap; None takes what is configured."""
 
     def pan_on(self, device: PcmFormat) -> float:
         """Where the voice sits on that device; a file and a device with one channel take it as it is."""
@@ -42,7 +44,7 @@ class Order:
             device=config.device,
             path=str(self.path) if self.path is not None else None,
             start_s=policy.start_s if self.start_s is None else self.start_s,
-            rebuffer_s=policy.rebuffer_s,
+            rebuffer_s=policy.rebuffer_s if self.rebuffer_s is None else self.rebuffer_s,
             # Nobody can wait for more than may be on its way.
             most_s=min(policy.most_s, max(config.ahead_s - IN_CONVERTER_S, config.ahead_s / 2)),
             wake_s=config.wake_s,

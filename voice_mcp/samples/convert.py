@@ -35,17 +35,20 @@ def as_samples(values: ArrayLike, channels: int = 1) -> Samples:
     Raises:
         InvalidInput: Another shape or type, or a value that is no finite number.
     """
+    if hasattr(values, "detach"):  # a tensor that is still being learnt with
+        values = values.detach()
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as exc:  # the last is how a tensor says that it is on a GPU
         raise InvalidInput(f"{type(values).__name__} does not hold samples.", hint=_WANTED) from exc
-    if array.dtype.kind != "f" and array.dtype != np.int16:
+    is_int16 = array.dtype.kind == "i" and array.dtype.itemsize == 2
+    if array.dtype.kind != "f" and not is_int16:
         raise InvalidInput(f"Samples of type {array.dtype} cannot be used.", hint=_WANTED)
     shaped = _shaped(array, channels)
-    scale = np.float32(FULL_SCALE) if shaped.dtype == np.int16 else None
-    samples: Samples = shaped.astype(np.float32, copy=False)
-    if scale is not None:
-        return samples / scale
+    with np.errstate(over="ignore"):  # what is too large is told below
+        samples: Samples = shaped.astype(np.float32, copy=False)
+    if is_int16:
+        return samples / np.float32(FULL_SCALE)
     if not np.isfinite(samples).all():
         raise InvalidInput("The samples hold a value that is no finite number.")
     return samples
@@ -91,4 +94,4 @@ def _shaped(array: NDArray[np.generic], channels: int) -> NDArray[np.generic]:
     )
 
 
-_WANTED = "Pass float32 or int16 samples, as a numpy array or a tensor on the CPU."
+_WANTED = "Pass float32 or int16 samples, as a numpy array or a tensor on the CPU (of bfloat16: its `.float()`)."
