@@ -20,7 +20,7 @@ from voice_mcp.protocols import FrameConverter, MakeMarker, PackAudio, SpeechEng
 from voice_mcp.settings import Settings
 from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.voice_files import kokoro_files, piper_file, what_mends
+from voice_mcp.storage.voice_files import kokoro_files, piper_file
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.stt.sphinx import SphinxRecognizer
 from voice_mcp.stt.whisper import WhisperRecognizer
@@ -109,15 +109,13 @@ def installed_neural(settings: Settings) -> list[NeuralEngine]:
 def build_neural(settings: Settings, name: str) -> NeuralEngine:
     """One of ``NEURAL``, installed or not; nothing is loaded before it speaks."""
     models = Models(settings.base_dir)
-    mend = partial(what_mends, models)
     if name == "kokoro":
         kokoro = settings.kokoro_model
-        return KokoroEngine(Path(kokoro).stem, partial(kokoro_files, models, kokoro), mend)
+        return KokoroEngine(Path(kokoro).stem, partial(kokoro_files, models, kokoro))
     if name == "pocket":
         return PocketEngine(settings.pocket_model or models.folder / "pocket" / "languages" / "english")
     voice = settings.piper_voice
-    name = Path(voice).name.removesuffix(".onnx")
-    return PiperEngine(name, partial(piper_file, models, voice), models.folder, mend)
+    return PiperEngine(Path(voice).name.removesuffix(".onnx"), partial(piper_file, models, voice), models.folder)
 
 
 def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:

@@ -17,7 +17,7 @@ from tests.support.onnx_voices import write_kokoro, write_piper
 from tests.support.ports import refusing_port
 from voice_mcp.app import App
 from voice_mcp.cli.speech_server import local_engines
-from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.errors import EngineMissing
 from voice_mcp.library.tts import TTS
 from voice_mcp.parts import build_engines
 from voice_mcp.server import create_server
@@ -25,8 +25,6 @@ from voice_mcp.settings import Settings
 from voice_mcp.speech_server.engines import Engines
 from voice_mcp.speech_server.options import Options
 from voice_mcp.speech_server.run import SpeechServer, run_service
-from voice_mcp.storage.files import make_folder
-from voice_mcp.storage.models import Models
 
 need("kokoro_onnx")
 need("piper")
@@ -82,23 +80,6 @@ async def test_weights_of_a_voice_that_are_not_there_are_told_with_what_brings_t
     with pytest.raises(EngineMissing) as missing:
         await engine.check()
     assert missing.value.hint == hint
-    await engine.aclose()
-
-
-async def test_weights_that_are_damaged_are_told_with_the_command_that_mends_them(tmp_path: Path) -> None:
-    models = Models(tmp_path)
-    small, large = models.known("kokoro-int8"), models.known("kokoro")
-    shared = tmp_path / "models" / small.files[1].file
-    make_folder(tmp_path, models.folder)
-    with (models.folder / small.files[0].file).open("wb") as network, shared.open("wb") as voices:
-        network.truncate(small.files[0].size_bytes)
-        voices.truncate(small.files[1].size_bytes)
-    (engine,) = build_engines(Settings(base_dir=tmp_path, tts_engine="kokoro", kokoro_model="kokoro-int8"))
-
-    with pytest.raises(EngineError, match=shared.name) as damaged:
-        await engine.check()
-    assert damaged.value.hint == "Run `voice-mcp models install kokoro-int8`: it brings what is missing or damaged."
-    assert shared.name in [file.file for file in large.files]  # that one is not what the command should bring
     await engine.aclose()
 
 

@@ -101,13 +101,6 @@ async def test_brackets_in_a_text_are_no_phonemes(engine: PiperEngine) -> None:
     assert len(await say(engine, "Read a[[index]] there.")) > len(await say(engine, "Read a there.")) * 1.2
 
 
-@pytest.mark.parametrize("text", ["if [[[ hello ]]] end", "[[hello]]", "[[[[hello]]]]"])
-async def test_however_many_brackets_are_no_phonemes_either(engine: PiperEngine, text: str) -> None:
-    words = text.replace("[", "").replace("]", "")
-
-    assert len(await say(engine, text)) >= len(await say(engine, words))
-
-
 async def test_a_long_text_sounds_before_all_of_it_is_made(engine: PiperEngine) -> None:
     stream = await engine.open(SpeechRequest(LONG_TEXT))
     first = await asyncio.wait_for(anext(stream), WAIT_S)

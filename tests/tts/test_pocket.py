@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.extras import need
 from tests.support.pocket_model import write_pocket
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
-from voice_mcp.tts._pocket_library import Run
 from voice_mcp.tts._threaded import ThreadedStream
 from voice_mcp.tts.pocket import PocketEngine
 from voice_mcp.types import PcmFormat, SpeechRequest
@@ -108,58 +104,6 @@ async def test_a_text_that_nobody_wants_any_more_frees_the_model(talker: PocketE
     assert await read(await talker.open(SpeechRequest("Next.")))
 
 
-class Library:
-    """Draws frames as pocket-tts does: ten of them, unless something happens before one.
-
-    Args:
-        before: Called with the number of each.
-    """
-
-    def __init__(self, before: Callable[[int], object]) -> None:
-        self.drawn = 0
-        self._before = before
-
-    def generate_audio_stream(self, state: object, text: str, stop: threading.Event) -> Iterator[Any]:
-        for number in range(10):
-            self._before(number)
-            if stop.is_set():
-                return
-            self.drawn += 1
-            yield need("torch").full((4,), number / 10)
-
-
-def test_a_text_that_fails_while_another_waits_for_it_is_heard_so_far_and_fails_itself() -> None:
-    def fail(number: int) -> None:
-        if number == 3:
-            raise RuntimeError("no more")
-
-    run = Run(Library(fail), "Hello.", None, threading.Event())
-    run.next()
-    run.finish()
-
-    assert [None if sound is None else float(sound[0]) for sound in (run.next(), run.next())] == pytest.approx(
-        [0.1, 0.2]
-    )
-    with pytest.raises(RuntimeError, match="no more"):
-        run.next()
-
-
-def test_a_text_that_nobody_wants_any_more_holds_nobody_up() -> None:
-    stop = threading.Event()
-
-    def lose_interest(number: int) -> None:
-        if number == 3:
-            stop.set()
-
-    library = Library(lose_interest)
-    run = Run(library, "Hello.", None, stop)
-    run.next()
-    run.finish()
-
-    assert library.drawn == 3
-    assert run.next() is None
-
-
 async def test_a_model_may_come_while_the_engine_is_there(tmp_path: Path) -> None:
     engine = PocketEngine(tmp_path / "english")
     assert not engine.is_installed
@@ -192,29 +136,6 @@ async def test_a_voice_that_is_damaged_is_an_error_of_ours(tmp_path: Path) -> No
     stream = await engine.open(SpeechRequest("Hello."))
     with pytest.raises(EngineError, match="voice alba cannot be used"):
         await read(stream)
-    await engine.aclose()
-
-
-async def test_what_is_not_there_is_told_with_the_command_that_brings_it(tmp_path: Path) -> None:
-    engine = PocketEngine(tmp_path / "languages" / "german")
-
-    with pytest.raises(EngineMissing) as missing:
-        await engine.check()
-    assert f'--include "languages/german/*" --local-dir {tmp_path}`' in str(missing.value.hint)
-    await engine.aclose()
-
-
-@pytest.mark.parametrize("name", ["/etc/passwd", "../../elsewhere.safetensors"])
-async def test_a_description_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
-    folder = write_pocket(tmp_path / "english")
-    described = folder / "config.yaml"
-    described.write_text(
-        re.sub("weights_path: .*", f"weights_path: {name}", described.read_text("utf-8")), encoding="utf-8"
-    )
-    engine = PocketEngine(folder)
-
-    with pytest.raises(EngineError, match="names a file that is not there"):
-        await engine.check()
     await engine.aclose()
 
 

@@ -56,16 +56,6 @@ def piper_file(models: Models, name_or_path: str) -> Path:
     return files[0]
 
 
-def what_mends(models: Models, path: Path) -> str:
-    """What to do where a file is damaged, or not there: the command that brings it, where there is one."""
-    owners = [model for model in models.catalogue if path in [models.folder / file.file for file in model.files]]
-    if not owners:
-        return f"Put the right file there: {path}"
-    # Two models may share it: no command is to bring the one that nobody installed.
-    name = next((model.name for model in owners if models.paths(model.name)), owners[0].name)
-    return f"Run `voice-mcp models install {name}`: it brings what is missing or damaged."
-
-
 def _another(name: str, engine: str, setting: str) -> EngineMissing:
     hint = f"Set {setting} to one that is: `voice-mcp models list` names them."
     return EngineMissing(f"The model {name} is not one that {engine} speaks with.", hint=hint)

@@ -37,12 +37,6 @@ rubbish in all voices ended the process three times, each time in a Vietnamese v
 """
 _SEAM = re.compile(r"[^\w\s](?=\w)")
 
-_ABBREVIATION = re.compile(
-    r"\b(Dr|Mr|Mrs|Ms|Prof|St|Sgt|Capt|Lt|Gen|Rev|Hon|Sr|Sra|Dra|Mme|Mlle|Sig|Dott|"
-    r"vs|cf|approx|ca|incl|excl|resp|max|min|tel|ext|fig|e\.g|i\.e|p\.ex)\.(?=\s+\S)"
-)
-"""Those behind which a sentence goes on, whatever follows."""
-
 _SENTENCE_PAUSE_S = 0.2
 _CLAUSE_PAUSE_S = 0.12
 _CLAUSE_ENDS = tuple(",;:–—，；：、")
@@ -71,11 +65,6 @@ class _Tamer:
 def clean(text: str) -> str:
     """The text, as long as before, with a space for each character that espeak-ng must not see."""
     return text.translate(_Tamer())
-
-
-def without_abbreviation_dots(text: str) -> str:
-    """The text without the dots that end no sentence ("Dr. Smith"), for a network that would pause at each."""
-    return _ABBREVIATION.sub(r"\1", text)
 
 
 def pieces(text: str) -> Iterator[Piece]:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 from voice_mcp.errors import EngineMissing
-
-Mend = Callable[[Path], str]
-"""What brings a file that is damaged or missing: a hint for an error."""
-
-
-def put_another(path: Path) -> str:
-    """The hint where nobody knows more of a file."""
-    return f"Put the right file there: {path}"
 
 
 def is_there(module: str) -> bool:

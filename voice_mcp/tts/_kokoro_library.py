@@ -6,7 +6,6 @@ piece of phonemes at a time, so that a thread can stop between two of them. It t
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +15,14 @@ import numpy as np
 
 from voice_mcp.errors import EngineError
 from voice_mcp.samples.convert import Samples, as_samples
-from voice_mcp.tts._espeak_text import closing_pause_s, pieces, without_abbreviation_dots
-from voice_mcp.tts._extras import Mend, not_there
+from voice_mcp.tts._espeak_text import closing_pause_s, pieces
+from voice_mcp.tts._extras import not_there
 from voice_mcp.tts._kokoro_voices import RATE_HZ
 from voice_mcp.tts._onnx_runs import StoppableSession, StopSign
 from voice_mcp.tts._own_speed import in_time, own_speed, silence
 
 LEAST_PHONEMES = 60
 """A piece is at least so long, but for the first: very short ones are spoken at another pace than their neighbours."""
-MOST_PHONEMES = 200
-"""And at most so long, about 15 s: a number of many digits is a few characters of text and minutes of speech."""
-_BREATHS = (re.compile(r"[,;:—]\s+"), re.compile(r"\s+"))
-"""Where to cut what is longer, the better place first."""
-_CUT = "\0"
-"""Ends a piece that goes on in the next one: no pause belongs there."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 
 
@@ -39,26 +32,22 @@ class KokoroModel:
     Args:
         model: The network, an ONNX file.
         voices: The file of voices.
-        mend: What to do where one of them is damaged.
 
     Raises:
         EngineMissing: The library is not installed.
         EngineError: The files cannot be used.
     """
 
-    def __init__(self, model: Path, voices: Path, mend: Mend) -> None:
+    def __init__(self, model: Path, voices: Path) -> None:
         try:
-            import phonemizer
             from kokoro_onnx import Kokoro
         except ImportError as exc:
             raise not_there("kokoro-onnx", "kokoro") from exc
         try:
             self._kokoro: Any = Kokoro(str(model), str(voices))
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
-            raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=mend(model)) from exc
-        self._phonemizer: Any = phonemizer
-        self._silent = logging.getLogger("phonemizer.silent")  # it warns of every number, which is many words
-        self._silent.setLevel(logging.ERROR)
+            hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
+            raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=hint) from exc
         self._kokoro.voices.close()  # an archive that it would keep open; a voice is read when it first speaks
         self._session = self._kokoro.sess = StoppableSession(self._kokoro.sess)
         self._voices = voices
@@ -71,31 +60,15 @@ class KokoroModel:
             text: One line.
             language: As espeak-ng calls it.
         """
-        sentences: list[str] = []
-        for sentence in _SENTENCE_END.split(self._phonemes(text, language)):
+        pieces: list[str] = []
+        for sentence in _SENTENCE_END.split(self._kokoro.tokenizer.phonemize(text, language)):
             if not any(map(str.isalpha, sentence)):
                 continue
-            if len(sentences) > 1 and len(sentences[-1]) < LEAST_PHONEMES:
-                sentences[-1] += f" {sentence}"
+            if len(pieces) > 1 and len(pieces[-1]) < LEAST_PHONEMES:
+                pieces[-1] += f" {sentence}"
             else:
-                sentences.append(sentence)
-        return [piece for sentence in sentences for piece in _cut(sentence)]
-
-    def _phonemes(self, text: str, language: str) -> str:
-        """What the network knows of a text's sounds.
-
-        The library's own way writes "(en)" and "(fr)" around a word of another language, and the network would say so.
-        """
-        phonemes = self._phonemizer.phonemize(
-            without_abbreviation_dots(text),
-            language,
-            preserve_punctuation=True,
-            with_stress=True,
-            language_switch="remove-flags",
-            logger=self._silent,
-        )
-        known: str = self._kokoro.tokenizer.known(phonemes)
-        return known.strip()
+                pieces.append(sentence)
+        return pieces
 
     def sound(self, phonemes: str, voice: str, speed: float, sign: StopSign) -> Samples:
         """A piece as sound, (n,), 24 kHz.
@@ -115,16 +88,6 @@ class KokoroModel:
             with np.load(self._voices) as archive:
                 self._styles[voice] = archive[voice]
         return self._styles[voice]
-
-
-def _cut(sentence: str) -> Iterator[str]:
-    """A sentence in pieces of at most ``MOST_PHONEMES``, each but the last with the mark that it goes on."""
-    while len(sentence) > MOST_PHONEMES:
-        ends = (list(breath.finditer(sentence, LEAST_PHONEMES, MOST_PHONEMES)) for breath in _BREATHS)
-        end = next((found[-1].end() for found in ends if found), MOST_PHONEMES)
-        yield sentence[:end].rstrip() + _CUT
-        sentence = sentence[end:]
-    yield sentence
 
 
 def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: float, sign: StopSign) -> Iterator[bytes]:
@@ -147,6 +110,6 @@ def _sounds(
 ) -> Iterator[Samples]:
     for piece in pieces(text):
         for phonemes in model.pieces(" ".join(piece.text.split()), language):
-            yield model.sound(phonemes.rstrip(_CUT), voice, speed, sign)
-            if not piece.ends_inside_word and not phonemes.endswith(_CUT):
+            yield model.sound(phonemes, voice, speed, sign)
+            if not piece.ends_inside_word:
                 yield silence(closing_pause_s(phonemes, speed), RATE_HZ)

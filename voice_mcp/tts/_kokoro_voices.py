@@ -13,7 +13,6 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from voice_mcp.errors import EngineError, EngineMissing
-from voice_mcp.tts._extras import Mend
 
 RATE_HZ = 24_000
 DEFAULT_VOICE = "af_heart"
@@ -57,12 +56,8 @@ def description_of(voice: str) -> str:
     return f"{_SEXES[match[2]]}, neural" if match else "neural"
 
 
-def voices_in(path: Path, mend: Mend) -> list[str]:
+def voices_in(path: Path) -> list[str]:
     """The voices in a file that can be used.
-
-    Args:
-        path: The file.
-        mend: What to do where it is damaged.
 
     Raises:
         EngineMissing: It is not there.
@@ -72,7 +67,8 @@ def voices_in(path: Path, mend: Mend) -> list[str]:
         with ZipFile(path) as archive:
             names = [name.removesuffix(_ENTRY) for name in archive.namelist() if name.endswith(_ENTRY)]
     except FileNotFoundError as exc:
-        raise EngineMissing(f"{path.name} is not there.", hint=mend(path)) from exc
+        raise EngineMissing(f"{path.name} is not there.") from exc
     except (OSError, BadZipFile) as exc:
-        raise EngineError(f"{path.name} is not a file of voices for Kokoro.", hint=mend(path)) from exc
+        hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
+        raise EngineError(f"{path.name} is not a file of voices for Kokoro.", hint=hint) from exc
     return sorted(name for name in names if tongue_of(name) is not None)

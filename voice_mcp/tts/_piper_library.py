@@ -6,7 +6,6 @@ says it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,9 @@ from typing import Any
 from voice_mcp.errors import EngineError
 from voice_mcp.samples.convert import Samples, as_samples, to_frames
 from voice_mcp.tts._espeak_text import closing_pause_s, pieces
-from voice_mcp.tts._extras import Mend, not_there
+from voice_mcp.tts._extras import not_there
 from voice_mcp.tts._onnx_runs import StoppableSession, StopSign
 from voice_mcp.tts._own_speed import in_time, own_speed, silence
-
-_TWO_BRACKETS = re.compile(r"\[(?=\[)")
 
 ROUNDED_UP = 0.55
 """Steps that rounding up adds to a phoneme: half a one, and a little, for none can be shorter than one. Measured with
@@ -42,14 +39,13 @@ class PiperModel:
 
     Args:
         path: An ONNX file; its description lies next to it.
-        mend: What to do where it is damaged.
 
     Raises:
         EngineMissing: The library is not installed.
         EngineError: The file cannot be used.
     """
 
-    def __init__(self, path: Path, mend: Mend) -> None:
+    def __init__(self, path: Path) -> None:
         try:
             from piper import PiperVoice, SynthesisConfig
         except ImportError as exc:
@@ -58,7 +54,8 @@ class PiperModel:
             # What it might fetch would go to this folder; nothing is asked of it that it would fetch anything for.
             self._voice: Any = PiperVoice.load(path, download_dir=path.parent)
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
-            raise EngineError(f"{path.name} is not a voice that piper can use.", hint=mend(path)) from exc
+            hint = f"Run `voice-mcp models remove {path.stem}` and `voice-mcp models install {path.stem}`."
+            raise EngineError(f"{path.name} is not a voice that piper can use.", hint=hint) from exc
         self._session = self._voice.session = StoppableSession(self._voice.session)
         self._manner: Any = SynthesisConfig
 
@@ -110,7 +107,7 @@ def blocks(
     own = own_speed(speed)
     for piece in pieces(text):
         # Two brackets would have piper take what is between them for phonemes.
-        for sentence in model.sentences(_TWO_BRACKETS.sub("[ ", piece.text), speaker, own, sign):
+        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, own, sign):
             yield from in_time([sentence.samples], rate_hz, speed / sentence.speed)
             if not piece.ends_inside_word:
                 yield to_frames(silence(closing_pause_s(sentence.phonemes, speed), rate_hz))

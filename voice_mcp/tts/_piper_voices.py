@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from voice_mcp.errors import EngineError, EngineMissing
-from voice_mcp.tts._extras import Mend
 
 ENDING, DESCRIPTION_ENDING = ".onnx", ".onnx.json"
 SPEAKER_MARK = "+"
@@ -41,12 +40,8 @@ class PiperVoice:
         return [self.name, *(f"{self.name}{SPEAKER_MARK}{speaker}" for speaker in self.speakers)]
 
 
-def read_voice(path: Path, mend: Mend) -> PiperVoice:
+def read_voice(path: Path) -> PiperVoice:
     """What is said of the network ``path``.
-
-    Args:
-        path: The network.
-        mend: What to do where its description is damaged or not there.
 
     Raises:
         EngineMissing: A file is not there.
@@ -56,28 +51,28 @@ def read_voice(path: Path, mend: Mend) -> PiperVoice:
     try:
         facts = json.loads(described.read_bytes())
     except FileNotFoundError as exc:
-        hint = f"A voice of piper is two files. {mend(described)}"
+        hint = "A voice of piper is two files; put it next to the other."
         raise EngineMissing(f"{described.name} is not there.", hint=hint) from exc
     except (OSError, ValueError) as exc:
-        raise _of_no_use(described, mend) from exc
+        raise _of_no_use(described) from exc
     try:
         read_by = facts.get("phoneme_type", "espeak")
         voice = PiperVoice(path.stem, path, int(facts["audio"]["sample_rate"]), _language(facts), _speakers(facts))
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise _of_no_use(described, mend) from exc
+        raise _of_no_use(described) from exc
     if read_by not in _READ_BY:
         raise EngineError(f"The voice {path.stem} reads its text with {read_by}, which is not supported.")
     return voice
 
 
-def voices_in(folder: Path, mend: Mend) -> list[PiperVoice]:
+def voices_in(folder: Path) -> list[PiperVoice]:
     """The voices that can be used in a folder, by name."""
     voices = []
     for path in sorted(folder.glob(f"*{DESCRIPTION_ENDING}")):
         network = path.with_name(path.name.removesuffix(".json"))
         try:
             if network.is_file():
-                voices.append(read_voice(network, mend))
+                voices.append(read_voice(network))
         except EngineError:  # it is told of when somebody asks for it
             continue
     return voices
@@ -96,5 +91,5 @@ def _speakers(facts: Mapping[str, Any]) -> dict[str, int]:
     return named or {str(number): number for number in range(count)}
 
 
-def _of_no_use(described: Path, mend: Mend) -> EngineError:
-    return EngineError(f"{described.name} is not the description of a voice of piper.", hint=mend(described))
+def _of_no_use(described: Path) -> EngineError:
+    return EngineError(f"{described.name} is not the description of a voice of piper.", hint="Install the voice again.")

@@ -14,12 +14,10 @@ from voice_mcp.errors import EngineMissing
 DEFAULT_VOICE = "alba"
 """The voice its makers give where nobody was asked for."""
 RATE_HZ = 24_000
-REPOSITORY = "kyutai/pocket-tts-without-voice-cloning"
-"""Where its makers publish it, for `hf download`."""
+FETCH_HINT = "docs/engines.md says which command brings them; VOICEMODE_POCKET_MODEL may name another folder."
 
 _WEIGHTS, _TOKENIZER, _CONFIG, _VOICES = "model.safetensors", "tokenizer.json", "config.yaml", "embeddings"
 _ENDING = ".safetensors"
-_LANGUAGES = "languages"
 _TAGS = {
     "english": "en",
     "french": "fr",
@@ -53,13 +51,6 @@ class PocketFolder:
         own = self.path / _CONFIG
         return own if own.is_file() else None
 
-    @property
-    def what_fetches(self) -> str:
-        """The command that brings it, as a hint."""
-        home = self.path.parent.parent if self.path.parent.name == _LANGUAGES else self.path
-        command = f'hf download {REPOSITORY} --include "{_LANGUAGES}/{self.language}/*" --local-dir {home}'
-        return f"Run `{command}`, or set VOICEMODE_POCKET_MODEL to a folder that has it."
-
     def check(self) -> None:
         """See that all is there that it needs.
 
@@ -68,9 +59,9 @@ class PocketFolder:
         """
         for name in (_WEIGHTS, _TOKENIZER):
             if not (self.path / name).is_file():
-                raise EngineMissing(f"There is no {name} of Pocket TTS in {self.path}.", hint=self.what_fetches)
+                raise EngineMissing(f"There is no {name} of Pocket TTS in {self.path}.", hint=FETCH_HINT)
         if not self.voices():
-            raise EngineMissing(f"There is no voice of Pocket TTS in {self.path / _VOICES}.", hint=self.what_fetches)
+            raise EngineMissing(f"There is no voice of Pocket TTS in {self.path / _VOICES}.", hint=FETCH_HINT)
 
     def voices(self) -> list[str]:
         """Who can speak."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
-from voice_mcp.tts._extras import Mend, is_there, not_there, put_another
+from voice_mcp.tts._extras import is_there, not_there
 from voice_mcp.tts._kokoro_voices import DEFAULT_VOICE, RATE_HZ, description_of, tongue_of, voices_in
 from voice_mcp.tts._onnx_runs import StopSign
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
@@ -39,13 +39,11 @@ class KokoroEngine:
         model: The model's name, for records.
         find: Where its files are; asked until they are loaded, so that they may come while a server runs. Raises
             EngineMissing while they are not there.
-        mend: What to do where one of them is damaged.
     """
 
-    def __init__(self, model: str, find: Callable[[], Files], mend: Mend = put_another) -> None:
+    def __init__(self, model: str, find: Callable[[], Files]) -> None:
         self._model = model
         self._find = find
-        self._mend = mend
         self._thread = SpeakingThread(_NAME)
         self._voices: list[str] | None = None
         self._loaded: KokoroModel | None = None
@@ -106,10 +104,7 @@ class KokoroEngine:
         return [Voice(name, _NAME, _tag(name), description_of(name)) for name in names]
 
     async def aclose(self) -> None:
-        await self._thread.aclose(last=self._drop)
-
-    def _drop(self) -> None:
-        self._loaded = None
+        await self._thread.aclose()
 
     def _choose(self, wanted: str | None) -> str:
         names = self._names()
@@ -121,7 +116,7 @@ class KokoroEngine:
 
     def _names(self) -> list[str]:
         if self._voices is None:
-            names = voices_in(self._find()[1], self._mend)
+            names = voices_in(self._find()[1])
             if not names:
                 raise EngineError("Kokoro's file of voices holds none that can be used.")
             self._voices = names
@@ -134,7 +129,7 @@ class KokoroEngine:
             from voice_mcp.tts._kokoro_library import KokoroModel
 
             self._names()  # which says more of a file that is damaged than the library would
-            self._loaded = KokoroModel(*self._find(), self._mend)
+            self._loaded = KokoroModel(*self._find())
         return self._loaded
 
 

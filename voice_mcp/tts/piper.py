@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
-from voice_mcp.tts._extras import Mend, is_there, not_there, put_another
+from voice_mcp.tts._extras import is_there, not_there
 from voice_mcp.tts._onnx_runs import StopSign
 from voice_mcp.tts._piper_voices import SPEAKER_MARK, PiperVoice, read_voice, voices_in
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
@@ -40,16 +40,12 @@ class PiperEngine:
         find: Where its network is; asked again as long as it is not there, so that it may come while a server runs.
             Raises EngineMissing while it is not.
         folder: Where others are.
-        mend: What to do where a file is damaged.
     """
 
-    def __init__(
-        self, default_voice: str, find: Callable[[], Path], folder: Path | None = None, mend: Mend = put_another
-    ) -> None:
+    def __init__(self, default_voice: str, find: Callable[[], Path], folder: Path | None = None) -> None:
         self._default_voice = default_voice
         self._find = find
         self._folder = folder
-        self._mend = mend
         self._thread = SpeakingThread(_NAME)
         self._models: OrderedDict[Path, PiperModel] = OrderedDict()
         """Touched by the thread alone; the one that was used last is the last."""
@@ -116,10 +112,10 @@ class PiperEngine:
         return [Voice(name, _NAME, voice.language) for voice in self._installed() for name in voice.names]
 
     async def aclose(self) -> None:
-        await self._thread.aclose(last=self._models.clear)
+        await self._thread.aclose()
 
     def _default(self) -> PiperVoice:
-        return read_voice(self._find(), self._mend)
+        return read_voice(self._find())
 
     def _installed(self) -> list[PiperVoice]:
         """The voice of the settings first.
@@ -128,7 +124,7 @@ class PiperEngine:
             EngineError: It cannot be used.
         """
         default = self._default()
-        others = voices_in(self._folder, self._mend) if self._folder is not None else []
+        others = voices_in(self._folder) if self._folder is not None else []
         return [default, *(voice for voice in others if voice.name != default.name)]
 
     def _choose(self, wanted: str | None) -> tuple[PiperVoice, int | None]:
@@ -143,7 +139,7 @@ class PiperEngine:
         if path not in self._models:
             from voice_mcp.tts._piper_library import PiperModel
 
-            self._models[path] = PiperModel(path, self._mend)
+            self._models[path] = PiperModel(path)
         self._models.move_to_end(path)
         while len(self._models) > _MODELS_IN_MEMORY:
             self._models.popitem(last=False)

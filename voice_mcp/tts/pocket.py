@@ -7,7 +7,6 @@ The first block is the first frame. It draws its sound, so two runs of a text di
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,9 +79,7 @@ class PocketEngine:
     async def open(self, request: SpeechRequest) -> ThreadedStream:
         model = await self._thread.do(self._load)
         voice = self._choose(request.voice)
-        stop = threading.Event()
-        begin = partial(_blocks, model, request, voice, stop)
-        return self._thread.speak(Speech(self.model, voice, _FORMAT, begin, stop.set))
+        return self._thread.speak(Speech(self.model, voice, _FORMAT, partial(_blocks, model, request, voice)))
 
     async def check(self) -> None:
         await self._thread.do(self._load)
@@ -93,10 +90,7 @@ class PocketEngine:
         return [Voice(name, _NAME, self._folder.tag, "neural") for name in self._folder.voices()]
 
     async def aclose(self) -> None:
-        await self._thread.aclose(last=self._drop)
-
-    def _drop(self) -> None:
-        self._loaded = None
+        await self._thread.aclose()
 
     def _choose(self, wanted: str | None) -> str:
         names = self._folder.voices()
@@ -117,7 +111,7 @@ class PocketEngine:
         return self._loaded
 
 
-def _blocks(model: PocketModel, request: SpeechRequest, voice: str, stop: threading.Event) -> Blocks:
+def _blocks(model: PocketModel, request: SpeechRequest, voice: str) -> Blocks:
     from voice_mcp.tts._pocket_library import blocks
 
-    return blocks(model, clean(request.text), voice, request.speed, stop)
+    return blocks(model, clean(request.text), voice, request.speed)
