@@ -70,6 +70,13 @@ async def test_each_sentence_is_a_block_of_its_own_and_followed_by_a_pause(engin
     assert [loudness(block) > 0 for block in blocks] == [True, False] * 3
 
 
+async def test_a_block_is_short_however_long_a_text_is_to_say(engine: KokoroEngine) -> None:
+    blocks = await read(await engine.open(SpeechRequest("999999 " * 45)))
+
+    assert all(len(block) / 2 / RATE_HZ < 15.0 for block in blocks)
+    assert [loudness(block) > 0 for block in blocks] == [True] * (len(blocks) - 1) + [False]
+
+
 async def test_the_same_request_is_the_same_bytes(engine: KokoroEngine) -> None:
     assert await say(engine, SENTENCES) == await say(engine, SENTENCES)
 
