@@ -7,6 +7,7 @@ The first block is the first frame. It draws its sound, so two runs of a text di
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,9 @@ class PocketEngine:
     async def open(self, request: SpeechRequest) -> ThreadedStream:
         model = await self._thread.do(self._load)
         voice = self._choose(request.voice)
-        return self._thread.speak(Speech(self.model, voice, _FORMAT, partial(_blocks, model, request, voice)))
+        stop = threading.Event()
+        begin = partial(_blocks, model, request, voice, stop)
+        return self._thread.speak(Speech(self.model, voice, _FORMAT, begin, stop.set))
 
     async def check(self) -> None:
         await self._thread.do(self._load)
@@ -111,7 +114,7 @@ class PocketEngine:
         return self._loaded
 
 
-def _blocks(model: PocketModel, request: SpeechRequest, voice: str) -> Blocks:
+def _blocks(model: PocketModel, request: SpeechRequest, voice: str, stop: threading.Event) -> Blocks:
     from voice_mcp.tts._pocket_library import blocks
 
-    return blocks(model, clean(request.text), voice, request.speed)
+    return blocks(model, clean(request.text), voice, request.speed, stop)
