@@ -158,11 +158,37 @@ async def test_weights_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
 async def test_files_that_are_damaged_are_an_error_of_ours(tmp_path: Path, broken: int) -> None:
     files = write_kokoro(tmp_path)
     files[broken].write_bytes(b"not what it was")
-    engine = KokoroEngine("kokoro", lambda: files)
+    catalogue = {files[0]: "kokoro-int8"}
+    engine = KokoroEngine("kokoro-int8", lambda: files, model_of=catalogue.get)
 
     with pytest.raises(EngineError, match=files[broken].name) as caught:
         await engine.open(SpeechRequest("Hello."))
-    assert "models install kokoro" in caught.value.hint
+    assert "`voice-mcp models install kokoro-int8`" in caught.value.hint
+    assert "remove" not in caught.value.hint  # which would keep a file of voices that another model needs
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+async def test_a_file_of_ones_own_that_is_damaged_is_for_oneself_to_replace(tmp_path: Path, broken: int) -> None:
+    files = write_kokoro(tmp_path)
+    files[broken].write_bytes(b"not what it was")
+    engine = KokoroEngine("my-own", lambda: files)
+
+    with pytest.raises(EngineError, match=files[broken].name) as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_KOKORO_MODEL" in caught.value.hint
+    assert "models install" not in caught.value.hint
+    await engine.aclose()
+
+
+async def test_voices_that_are_not_there_are_brought_by_the_model_that_is_set(tmp_path: Path) -> None:
+    files = write_kokoro(tmp_path)
+    files[1].unlink()
+    engine = KokoroEngine("kokoro-int8", lambda: files, model_of={files[0]: "kokoro-int8"}.get)
+
+    with pytest.raises(EngineMissing, match=files[1].name) as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "`voice-mcp models install kokoro-int8`" in caught.value.hint
     await engine.aclose()
 
 

@@ -101,6 +101,14 @@ async def test_brackets_in_a_text_are_no_phonemes(engine: PiperEngine) -> None:
     assert len(await say(engine, "Read a[[index]] there.")) > len(await say(engine, "Read a there.")) * 1.2
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+async def test_however_many_brackets_there_are(engine: PiperEngine, count: int) -> None:
+    doubled = f"if {'[' * count} hello {']' * count} end"
+    parted = f"if {'[ ' * count}hello {']' * count} end"
+
+    assert await say(engine, doubled) == await say(engine, parted)
+
+
 async def test_a_long_text_sounds_before_all_of_it_is_made(engine: PiperEngine) -> None:
     stream = await engine.open(SpeechRequest(LONG_TEXT))
     first = await asyncio.wait_for(anext(stream), WAIT_S)
@@ -141,26 +149,46 @@ async def test_a_voice_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
 async def test_a_network_that_is_damaged_is_an_error_of_ours(tmp_path: Path) -> None:
     path = write_piper(tmp_path, NAME)
     path.write_bytes(b"not what it was")
-    engine = PiperEngine(NAME, lambda: path)
+    engine = PiperEngine(NAME, lambda: path, model_of={path: NAME}.get)
+    own = PiperEngine(NAME, lambda: path)
 
-    with pytest.raises(EngineError, match="not a voice that piper can use"):
+    with pytest.raises(EngineError, match="not a voice that piper can use") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught.value.hint
+    with pytest.raises(EngineError, match="not a voice that piper can use") as caught:
+        await own.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_PIPER_VOICE" in caught.value.hint
+    assert "models install" not in caught.value.hint
     await engine.aclose()
+    await own.aclose()
 
 
 async def test_a_description_that_is_damaged_or_missing_is_an_error_of_ours(tmp_path: Path) -> None:
     path = write_piper(tmp_path, NAME)
     described = path.with_name(f"{path.name}.json")
-    engine = PiperEngine(NAME, lambda: path)
+    engine = PiperEngine(NAME, lambda: path, model_of={path: NAME}.get)
 
     described.write_text('{"audio": 3}', encoding="utf-8")
-    with pytest.raises(EngineError, match="not the description"):
+    with pytest.raises(EngineError, match="not the description") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught.value.hint
     assert engine.is_installed  # so that whoever asks it to speak is told
     described.unlink()
-    with pytest.raises(EngineMissing, match="is not there"):
+    with pytest.raises(EngineMissing, match="is not there") as caught_missing:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught_missing.value.hint
     assert not engine.is_installed
+    await engine.aclose()
+
+
+async def test_a_voice_of_ones_own_without_its_description_is_told_what_it_lacks(tmp_path: Path) -> None:
+    path = write_piper(tmp_path, NAME)
+    path.with_name(f"{path.name}.json").unlink()
+    engine = PiperEngine(NAME, lambda: path)
+
+    with pytest.raises(EngineMissing, match="is not there") as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "two files" in caught.value.hint
     await engine.aclose()
 
 

@@ -26,6 +26,7 @@ pytestmark = [
 RATE_HZ = 24_000
 WAIT_S = 30.0
 FRAME_BYTES = 3_840
+PUBLISHED = "kyutai/pocket-tts-without-voice-cloning"
 LONG_TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 
 
@@ -108,13 +109,28 @@ async def test_a_model_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
     engine = PocketEngine(tmp_path / "english")
     assert not engine.is_installed
     assert engine.knows_voice("alba") is None
-    with pytest.raises(EngineMissing, match=r"no model\.safetensors"):
+    with pytest.raises(EngineMissing, match=r"no model\.safetensors") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_POCKET_MODEL" in caught.value.hint
 
     write_pocket(tmp_path / "english")
     assert engine.is_installed
     assert await read(await engine.open(SpeechRequest("Hello.")))
     await engine.aclose()
+
+
+async def test_what_is_missing_comes_with_the_command_that_brings_it(tmp_path: Path) -> None:
+    engine = PocketEngine(tmp_path / "languages" / "german")
+
+    with pytest.raises(EngineMissing) as caught:
+        await engine.voices()
+    assert f'hf download {PUBLISHED} --include "languages/german/*" --local-dir "{tmp_path}"`' in caught.value.hint
+
+
+def test_the_documents_name_the_same_command() -> None:
+    document = Path(__file__).parents[2] / "docs" / "engines.md"
+
+    assert f'hf download {PUBLISHED} --include "languages/english/*"' in document.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.yaml"])

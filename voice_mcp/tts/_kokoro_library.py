@@ -28,13 +28,14 @@ class KokoroModel:
     Args:
         model: The network, an ONNX file.
         voices: The file of voices.
+        hint: What to do where they cannot be used.
 
     Raises:
         EngineMissing: The library is not installed.
         EngineError: The files cannot be used.
     """
 
-    def __init__(self, model: Path, voices: Path) -> None:
+    def __init__(self, model: Path, voices: Path, hint: str) -> None:
         try:
             from kokoro_onnx import Kokoro
         except ImportError as exc:
@@ -42,7 +43,6 @@ class KokoroModel:
         try:
             self._kokoro: Any = Kokoro(str(model), str(voices))
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
-            hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
             raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=hint) from exc
         self._kokoro.voices.close()  # an archive that it would keep open; a voice is read when it first speaks
         self._session = self._kokoro.sess = StoppableSession(self._kokoro.sess)

@@ -55,7 +55,7 @@ class PocketModel:
                 path.write_text(yaml.safe_dump(facts), encoding="utf-8")
                 self._model: Any = TTSModel.load_model(config=path)
         except Exception as exc:  # torch, safetensors, pydantic and yaml say it each in its own way
-            hint = "Fetch it again, or set VOICEMODE_POCKET_MODEL to another folder."
+            hint = folder.mending(anew=True)
             raise EngineError(f"{folder.path} holds no model that Pocket TTS can use.", hint=hint) from exc
         if self._model.sample_rate != RATE_HZ:
             raise EngineError(f"The model in {folder.path} does not speak at {RATE_HZ} Hz.")
@@ -93,7 +93,8 @@ class PocketModel:
             try:
                 self._states[voice] = self._model.get_state_for_audio_prompt(self._folder.voice(voice))
             except Exception as exc:
-                raise EngineError(f"The file of the voice {voice} cannot be used.", hint="Fetch it again.") from exc
+                hint = self._folder.mending(anew=True)
+                raise EngineError(f"The file of the voice {voice} cannot be used.", hint=hint) from exc
         self._states.move_to_end(voice)
         while len(self._states) > _STATES_IN_MEMORY:
             self._states.popitem(last=False)
@@ -142,7 +143,7 @@ class _Run:
     def _compute(self) -> None:
         try:
             sound = next(self._sounds, None)
-        except Exception as exc:  # whose turn it is may be another's: this text's listener is to have it
+        except Exception as exc:  # noqa: BLE001 - raised by `next`, to this text's listener: the turn may be another's
             self._failure = exc
             self._is_over = True
             return
