@@ -19,7 +19,13 @@ _ABBREVIATIONS_OF = {
 
 
 def sentence_ends(text: str, language: str = "en") -> list[int]:
-    """Offsets behind the sentences of ``text``, the white space after them included; the last is its length."""
+    """Offsets behind the sentences of ``text``, the white space after them included; the last is its length.
+
+    Args:
+        text: A line end always ends a sentence.
+        language: BCP 47 tag or ISO 639 code: abbreviations differ. What region it names makes no difference.
+    """
+    language = language.partition("-")[0].lower()
     ends: list[int] = []
     start = 0
     for line in text.splitlines(keepends=True):
@@ -64,5 +70,5 @@ def _ends_sentence(line: str, start: int, end: int, language: str) -> bool:
         return False
     if re.fullmatch(r"\(?\d{1,9}[.)]", sentence) or not any(map(str.isalnum, sentence)):
         return False
-    known = (*_ABBREVIATIONS, *_ABBREVIATIONS_OF.get(language.partition("-")[0].lower(), ()))
+    known = (*_ABBREVIATIONS, *_ABBREVIATIONS_OF.get(language, ()))
     return not f" {sentence.lower()}".endswith(tuple(f" {abbreviation}" for abbreviation in known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.onnx_voices import write_kokoro
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.samples.convert import to_samples
 from voice_mcp.tts._threaded import LOOK_AHEAD_S, ThreadedStream
@@ -198,6 +200,15 @@ async def test_a_closed_engine_says_so(engine: KokoroEngine) -> None:
 
     with pytest.raises(EngineError, match="closed"):
         await engine.open(SpeechRequest("Hello."))
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: KokoroEngine) -> None:
+    assert await say(engine, "Hello.")
+    assert engine._loaded is not None
+    model = weakref.ref(engine._loaded)
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

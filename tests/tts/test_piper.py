@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.onnx_voices import PIPER_RATE_HZ, describe_piper, write_piper
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.samples.convert import to_samples
 from voice_mcp.tts._threaded import ThreadedStream
@@ -210,6 +212,14 @@ async def test_voices_that_are_not_spoken_with_any_more_are_let_go(tmp_path: Pat
         assert await say(engine, "Hello.", path.stem)
     assert await say(engine, "Hello.")
     await engine.aclose()
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: PiperEngine) -> None:
+    assert await say(engine, "Hello.")
+    model = weakref.ref(next(iter(engine._models.values())))
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.pocket_model import write_pocket
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._threaded import ThreadedStream
 from voice_mcp.tts.pocket import PocketEngine
@@ -153,6 +155,15 @@ async def test_a_voice_that_is_damaged_is_an_error_of_ours(tmp_path: Path) -> No
     with pytest.raises(EngineError, match="voice alba cannot be used"):
         await read(stream)
     await engine.aclose()
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: PocketEngine) -> None:
+    assert await read(await engine.open(SpeechRequest("Hello.")))
+    assert engine._loaded is not None
+    model = weakref.ref(engine._loaded)
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

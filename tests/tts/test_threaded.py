@@ -173,6 +173,30 @@ async def test_a_closed_engine_ends_its_streams_and_begins_no_more() -> None:
         thread.speak(Source(1).speech())
 
 
+async def test_what_the_library_holds_is_let_go_last_of_all_and_once() -> None:
+    order: list[str] = []
+    let_go = threading.Event()
+
+    def forget() -> None:
+        order.append(f"forgotten in {threading.current_thread().name}")
+        let_go.set()
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield BLOCK
+        finally:
+            order.append("source closed")
+
+    thread = SpeakingThread("test", forget)
+    await anext(thread.speak(Speech("model", "voice", FORMAT, blocks)))
+    await thread.aclose()
+    await thread.aclose()
+
+    assert await asyncio.to_thread(let_go.wait, WAIT_S)
+    assert order == ["source closed", "forgotten in test_0"]
+
+
 async def test_a_block_that_nobody_waits_for_is_told_to_stop(thread: SpeakingThread) -> None:
     begun, stopped = threading.Event(), threading.Event()
 

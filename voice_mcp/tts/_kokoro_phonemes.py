@@ -98,7 +98,7 @@ def phrases(text: str, language: str, read: Callable[[str], str]) -> Iterator[Ph
 
 def _sentences(text: str, language: str, read: Callable[[str], str]) -> Iterator[str]:
     """The phonemes of each sentence that has any."""
-    for start, end in pairwise([0, *sentence_ends(text, language.partition("-")[0])]):
+    for start, end in pairwise([0, *sentence_ends(text, language)]):
         phonemes = ""
         for piece in pieces(text[start:end]):
             phonemes += read(" ".join(piece.text.split())) + ("" if piece.ends_inside_word else " ")

@@ -46,10 +46,13 @@ class SpeakingThread:
 
     Args:
         engine: The engine's name, for the thread and for errors.
+        let_go: Called there, last of all: drops what the library holds, for an engine may be held long after it was
+            closed.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, let_go: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._let_go = let_go
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=engine)
         self._streams: WeakSet[ThreadedStream] = WeakSet()
         self._closed = False
@@ -86,9 +89,11 @@ class SpeakingThread:
 
     async def aclose(self) -> None:
         """Stop all that is being made, and let the thread end. May be called twice."""
-        self._closed = True
+        was_closed, self._closed = self._closed, True
         for stream in list(self._streams):
             await stream.aclose()
+        if not was_closed:
+            self._worker.submit(self._let_go)
         # Not waited for: the library may be in the middle of a block, and what is queued sees that it is over.
         self._worker.shutdown(wait=False)
 

@@ -49,7 +49,7 @@ class KokoroEngine:
         self._model = model
         self._find = find
         self._model_of = model_of
-        self._thread = SpeakingThread(_NAME)
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._voices: list[str] | None = None
         self._loaded: KokoroModel | None = None
         """Touched by the thread alone."""
@@ -139,6 +139,9 @@ class KokoroEngine:
             network, styles = self._find()
             self._loaded = KokoroModel(network, styles, mending(self._model_of(network), _SETTING))
         return self._loaded
+
+    def _forget(self) -> None:
+        self._loaded = None
 
 
 def _blocks(model: KokoroModel, request: SpeechRequest, voice: str, sign: StopSign) -> Blocks:

@@ -55,7 +55,7 @@ class PiperEngine:
         self._find = find
         self._folder = folder
         self._model_of = model_of
-        self._thread = SpeakingThread(_NAME)
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._models: OrderedDict[Path, PiperModel] = OrderedDict()
         """Touched by the thread alone; the one that was used last is the last."""
 
@@ -154,6 +154,9 @@ class PiperEngine:
         while len(self._models) > _MODELS_IN_MEMORY:
             self._models.popitem(last=False)
         return self._models[path]
+
+    def _forget(self) -> None:
+        self._models.clear()
 
 
 def _blocks(

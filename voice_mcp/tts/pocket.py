@@ -36,7 +36,7 @@ class PocketEngine:
 
     def __init__(self, folder: Path) -> None:
         self._folder = PocketFolder(folder)
-        self._thread = SpeakingThread(_NAME)
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._loaded: PocketModel | None = None
         """Touched by the thread alone."""
 
@@ -112,6 +112,9 @@ class PocketEngine:
 
             self._loaded = PocketModel(self._folder)
         return self._loaded
+
+    def _forget(self) -> None:
+        self._loaded = None
 
 
 def _blocks(model: PocketModel, request: SpeechRequest, voice: str, stop: threading.Event) -> Blocks:
