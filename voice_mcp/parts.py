@@ -20,7 +20,7 @@ from voice_mcp.protocols import FrameConverter, MakeMarker, PackAudio, SpeechEng
 from voice_mcp.settings import Settings
 from voice_mcp.storage.models import Models
 from voice_mcp.storage.paths import DataRoot
-from voice_mcp.storage.voice_files import kokoro_files, piper_file
+from voice_mcp.storage.voice_files import kokoro_files, model_of, piper_file
 from voice_mcp.stt.openai import OpenAIRecognizer
 from voice_mcp.stt.sphinx import SphinxRecognizer
 from voice_mcp.stt.whisper import WhisperRecognizer
@@ -111,11 +111,15 @@ def build_neural(settings: Settings, name: str) -> NeuralEngine:
     models = Models(settings.base_dir)
     if name == "kokoro":
         kokoro = settings.kokoro_model
-        return KokoroEngine(Path(kokoro).stem, partial(kokoro_files, models, kokoro))
+        return KokoroEngine(
+            Path(kokoro).stem, partial(kokoro_files, models, kokoro), model_of=partial(model_of, models)
+        )
     if name == "pocket":
         return PocketEngine(settings.pocket_model or models.folder / "pocket" / "languages" / "english")
     voice = settings.piper_voice
-    return PiperEngine(Path(voice).name.removesuffix(".onnx"), partial(piper_file, models, voice), models.folder)
+    name = Path(voice).name.removesuffix(".onnx")
+    find = partial(piper_file, models, voice)
+    return PiperEngine(name, find, models.folder, model_of=partial(model_of, models))
 
 
 def build_turn_model(settings: Settings, root: DataRoot) -> TurnModel | None:

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_mcp.core.segmentation import segment, sentence_ends
+from voice_mcp.core.segmentation import segment
+from voice_mcp.sentences import sentence_ends
 
 LONG = (
     "I looked at the failing test this morning, and the reason for it is quite simple. The clock of "
@@ -106,6 +107,19 @@ def test_the_number_of_a_list_item_stays_with_the_item() -> None:
 )
 def test_numbers_abbreviations_and_addresses_hold_no_sentence_end(text: str) -> None:
     assert sentence_ends(text) == [len(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("M. Dupont et Mme. Durand voient le Dr. Petit, p. ex. ici.", "fr-FR"),
+        ("EE. UU. es grande.", "es"),
+        ("A Sra. Silva mora na Av. Paulista.", "pt-BR"),
+        ("डॉ. शर्मा यहाँ है।", "hi"),
+    ],
+)
+def test_abbreviations_of_a_language_end_no_sentence_in_it(text: str, language: str) -> None:
+    assert sentence_ends(text, language) == [len(text)]
 
 
 @pytest.mark.parametrize("language", ["en", "en-GB", "de", "zh", "", "no such language", "\ud800"])

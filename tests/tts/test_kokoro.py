@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.onnx_voices import write_kokoro
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.samples.convert import to_samples
 from voice_mcp.tts._threaded import LOOK_AHEAD_S, ThreadedStream
@@ -68,6 +70,13 @@ async def test_each_sentence_is_a_block_of_its_own_and_followed_by_a_pause(engin
 
     assert len(blocks) == 6
     assert [loudness(block) > 0 for block in blocks] == [True, False] * 3
+
+
+async def test_a_block_is_short_however_long_a_text_is_to_say(engine: KokoroEngine) -> None:
+    blocks = await read(await engine.open(SpeechRequest("999999 " * 45)))
+
+    assert all(len(block) / 2 / RATE_HZ < 15.0 for block in blocks)
+    assert [loudness(block) > 0 for block in blocks] == [True] * (len(blocks) - 1) + [False]
 
 
 async def test_the_same_request_is_the_same_bytes(engine: KokoroEngine) -> None:
@@ -151,11 +160,37 @@ async def test_weights_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
 async def test_files_that_are_damaged_are_an_error_of_ours(tmp_path: Path, broken: int) -> None:
     files = write_kokoro(tmp_path)
     files[broken].write_bytes(b"not what it was")
-    engine = KokoroEngine("kokoro", lambda: files)
+    catalogue = {files[0]: "kokoro-int8"}
+    engine = KokoroEngine("kokoro-int8", lambda: files, model_of=catalogue.get)
 
     with pytest.raises(EngineError, match=files[broken].name) as caught:
         await engine.open(SpeechRequest("Hello."))
-    assert "models install kokoro" in caught.value.hint
+    assert "`voice-mcp models install kokoro-int8`" in caught.value.hint
+    assert "remove" not in caught.value.hint  # which would keep a file of voices that another model needs
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+async def test_a_file_of_ones_own_that_is_damaged_is_for_oneself_to_replace(tmp_path: Path, broken: int) -> None:
+    files = write_kokoro(tmp_path)
+    files[broken].write_bytes(b"not what it was")
+    engine = KokoroEngine("my-own", lambda: files)
+
+    with pytest.raises(EngineError, match=files[broken].name) as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_KOKORO_MODEL" in caught.value.hint
+    assert "models install" not in caught.value.hint
+    await engine.aclose()
+
+
+async def test_voices_that_are_not_there_are_brought_by_the_model_that_is_set(tmp_path: Path) -> None:
+    files = write_kokoro(tmp_path)
+    files[1].unlink()
+    engine = KokoroEngine("kokoro-int8", lambda: files, model_of={files[0]: "kokoro-int8"}.get)
+
+    with pytest.raises(EngineMissing, match=files[1].name) as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "`voice-mcp models install kokoro-int8`" in caught.value.hint
     await engine.aclose()
 
 
@@ -165,6 +200,15 @@ async def test_a_closed_engine_says_so(engine: KokoroEngine) -> None:
 
     with pytest.raises(EngineError, match="closed"):
         await engine.open(SpeechRequest("Hello."))
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: KokoroEngine) -> None:
+    assert await say(engine, "Hello.")
+    assert engine._loaded is not None
+    model = weakref.ref(engine._loaded)
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.onnx_voices import PIPER_RATE_HZ, describe_piper, write_piper
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.samples.convert import to_samples
 from voice_mcp.tts._threaded import ThreadedStream
@@ -101,6 +103,14 @@ async def test_brackets_in_a_text_are_no_phonemes(engine: PiperEngine) -> None:
     assert len(await say(engine, "Read a[[index]] there.")) > len(await say(engine, "Read a there.")) * 1.2
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+async def test_however_many_brackets_there_are(engine: PiperEngine, count: int) -> None:
+    doubled = f"if {'[' * count} hello {']' * count} end"
+    parted = f"if {'[ ' * count}hello {']' * count} end"
+
+    assert await say(engine, doubled) == await say(engine, parted)
+
+
 async def test_a_long_text_sounds_before_all_of_it_is_made(engine: PiperEngine) -> None:
     stream = await engine.open(SpeechRequest(LONG_TEXT))
     first = await asyncio.wait_for(anext(stream), WAIT_S)
@@ -141,26 +151,46 @@ async def test_a_voice_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
 async def test_a_network_that_is_damaged_is_an_error_of_ours(tmp_path: Path) -> None:
     path = write_piper(tmp_path, NAME)
     path.write_bytes(b"not what it was")
-    engine = PiperEngine(NAME, lambda: path)
+    engine = PiperEngine(NAME, lambda: path, model_of={path: NAME}.get)
+    own = PiperEngine(NAME, lambda: path)
 
-    with pytest.raises(EngineError, match="not a voice that piper can use"):
+    with pytest.raises(EngineError, match="not a voice that piper can use") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught.value.hint
+    with pytest.raises(EngineError, match="not a voice that piper can use") as caught:
+        await own.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_PIPER_VOICE" in caught.value.hint
+    assert "models install" not in caught.value.hint
     await engine.aclose()
+    await own.aclose()
 
 
 async def test_a_description_that_is_damaged_or_missing_is_an_error_of_ours(tmp_path: Path) -> None:
     path = write_piper(tmp_path, NAME)
     described = path.with_name(f"{path.name}.json")
-    engine = PiperEngine(NAME, lambda: path)
+    engine = PiperEngine(NAME, lambda: path, model_of={path: NAME}.get)
 
     described.write_text('{"audio": 3}', encoding="utf-8")
-    with pytest.raises(EngineError, match="not the description"):
+    with pytest.raises(EngineError, match="not the description") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught.value.hint
     assert engine.is_installed  # so that whoever asks it to speak is told
     described.unlink()
-    with pytest.raises(EngineMissing, match="is not there"):
+    with pytest.raises(EngineMissing, match="is not there") as caught_missing:
         await engine.open(SpeechRequest("Hello."))
+    assert f"`voice-mcp models install {NAME}`" in caught_missing.value.hint
     assert not engine.is_installed
+    await engine.aclose()
+
+
+async def test_a_voice_of_ones_own_without_its_description_is_told_what_it_lacks(tmp_path: Path) -> None:
+    path = write_piper(tmp_path, NAME)
+    path.with_name(f"{path.name}.json").unlink()
+    engine = PiperEngine(NAME, lambda: path)
+
+    with pytest.raises(EngineMissing, match="is not there") as caught:
+        await engine.open(SpeechRequest("Hello."))
+    assert "two files" in caught.value.hint
     await engine.aclose()
 
 
@@ -182,6 +212,14 @@ async def test_voices_that_are_not_spoken_with_any_more_are_let_go(tmp_path: Pat
         assert await say(engine, "Hello.", path.stem)
     assert await say(engine, "Hello.")
     await engine.aclose()
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: PiperEngine) -> None:
+    assert await say(engine, "Hello.")
+    model = weakref.ref(next(iter(engine._models.values())))
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

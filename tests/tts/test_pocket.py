@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.extras import need
 from tests.support.pocket_model import write_pocket
+from tests.support.waiting import eventually_async
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._threaded import ThreadedStream
 from voice_mcp.tts.pocket import PocketEngine
@@ -26,6 +28,7 @@ pytestmark = [
 RATE_HZ = 24_000
 WAIT_S = 30.0
 FRAME_BYTES = 3_840
+PUBLISHED = "kyutai/pocket-tts-without-voice-cloning"
 LONG_TEXT = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 
 
@@ -108,13 +111,28 @@ async def test_a_model_may_come_while_the_engine_is_there(tmp_path: Path) -> Non
     engine = PocketEngine(tmp_path / "english")
     assert not engine.is_installed
     assert engine.knows_voice("alba") is None
-    with pytest.raises(EngineMissing, match=r"no model\.safetensors"):
+    with pytest.raises(EngineMissing, match=r"no model\.safetensors") as caught:
         await engine.open(SpeechRequest("Hello."))
+    assert "VOICEMODE_POCKET_MODEL" in caught.value.hint
 
     write_pocket(tmp_path / "english")
     assert engine.is_installed
     assert await read(await engine.open(SpeechRequest("Hello.")))
     await engine.aclose()
+
+
+async def test_what_is_missing_comes_with_the_command_that_brings_it(tmp_path: Path) -> None:
+    engine = PocketEngine(tmp_path / "languages" / "german")
+
+    with pytest.raises(EngineMissing) as caught:
+        await engine.voices()
+    assert f'hf download {PUBLISHED} --include "languages/german/*" --local-dir "{tmp_path}"`' in caught.value.hint
+
+
+def test_the_documents_name_the_same_command() -> None:
+    document = Path(__file__).parents[2] / "docs" / "engines.md"
+
+    assert f'hf download {PUBLISHED} --include "languages/english/*"' in document.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.yaml"])
@@ -137,6 +155,15 @@ async def test_a_voice_that_is_damaged_is_an_error_of_ours(tmp_path: Path) -> No
     with pytest.raises(EngineError, match="voice alba cannot be used"):
         await read(stream)
     await engine.aclose()
+
+
+async def test_a_closed_engine_lets_its_model_go(engine: PocketEngine) -> None:
+    assert await read(await engine.open(SpeechRequest("Hello.")))
+    assert engine._loaded is not None
+    model = weakref.ref(engine._loaded)
+    await engine.aclose()
+
+    await eventually_async(lambda: model() is None, WAIT_S)
 
 
 def test_nothing_heavy_is_loaded_before_it_speaks() -> None:

@@ -134,16 +134,6 @@ async def test_a_source_ends_though_the_engine_was_closed_while_a_block_was_on_i
     assert await read(stream) == b""
 
 
-async def test_the_last_thing_done_is_what_was_asked_for_at_closing(thread: SpeakingThread) -> None:
-    source, done = Source(1_000), list[bool]()
-    await anext(thread.speak(source.speech()))
-    await thread.aclose(last=lambda: done.append(source.over.is_set()))
-    await thread.aclose(last=lambda: done.append(False))
-
-    await eventually_async(lambda: done, WAIT_S)
-    assert done == [True]
-
-
 async def test_a_stream_that_is_closed_before_it_began_makes_nothing(thread: SpeakingThread) -> None:
     held = threading.Event()
     waiting = asyncio.create_task(thread.do(lambda: held.wait(WAIT_S)))
@@ -208,6 +198,30 @@ async def test_a_closed_engine_ends_its_streams_and_begins_no_more() -> None:
         await thread.do(lambda: None)
     with pytest.raises(EngineError, match="closed"):
         thread.speak(Source(1).speech())
+
+
+async def test_what_the_library_holds_is_let_go_last_of_all_and_once() -> None:
+    order: list[str] = []
+    let_go = threading.Event()
+
+    def forget() -> None:
+        order.append(f"forgotten in {threading.current_thread().name}")
+        let_go.set()
+
+    def blocks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield BLOCK
+        finally:
+            order.append("source closed")
+
+    thread = SpeakingThread("test", forget)
+    await anext(thread.speak(Speech("model", "voice", FORMAT, blocks)))
+    await thread.aclose()
+    await thread.aclose()
+
+    assert await asyncio.to_thread(let_go.wait, WAIT_S)
+    assert order == ["source closed", "forgotten in test_0"]
 
 
 async def test_a_block_that_nobody_waits_for_is_told_to_stop(thread: SpeakingThread) -> None:

@@ -11,14 +11,10 @@ import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
 
-_WIDE_STOPS = "。！？｡"
+from voice_mcp.sentences import sentence_ends
+
 _FEWEST_CHARS = 12
 _FEWEST_WORDS = 3
-_SHORTEST_LINE = 3
-_WINDOW_CHARS = 4000
-"""sentencex takes time with the square of its input where quotes stay open; in windows that is no longer felt."""
-# What sentencex takes for the end of a sentence although it is none.
-_ABBREVIATIONS = ("approx.", "ca.", "incl.", "excl.", "resp.", "max.", "tel.", "ext.")
 # Behind a comma, semicolon, colon or dash; not inside a date ("May 5, 2024") nor behind an abbreviation ("e.g., this").
 _CLAUSE = r"(?<![.\s])(?:(?<!\d),|,(?!\s\d)|[;:])[\"')\]”’»]?\s+|\s[—–-]{1,2}\s+|[—，、；：]"
 _ENGLISH_CONJUNCTION = (
@@ -78,55 +74,6 @@ def segment(
         length = len(spoken)
         at = end
     return segments
-
-
-def sentence_ends(text: str, language: str = "en") -> list[int]:
-    """Offsets behind the sentences of ``text``, the white space after them included; the last is its length."""
-    ends: list[int] = []
-    start = 0
-    for line in text.splitlines(keepends=True):
-        ends += (start + end for end in _ends_in_line(line, language))
-        start += len(line)
-        ends.append(start)
-    return ends
-
-
-def _ends_in_line(line: str, language: str) -> list[int]:
-    """Where sentences end inside a line."""
-    ends: list[int] = []
-    start = 0
-    while len(line) - start >= _SHORTEST_LINE:
-        window = line[start : start + _WINDOW_CHARS]
-        found = [start + end for end in _boundaries(window, language)]
-        for end in found[:-1]:
-            if _ends_sentence(line, ends[-1] if ends else 0, end):
-                ends.append(end)
-        # The last sentence of a window may go on in the next one.
-        start = found[-2] if len(found) > 1 and start + len(window) < len(line) else start + len(window)
-    return ends
-
-
-def _boundaries(text: str, language: str) -> list[int]:
-    import sentencex  # native code of 1.6 MB: loaded when the first text is cut
-
-    # It takes UTF-8 only, so half a character would be refused; its place is what matters here.
-    sound = re.sub("[\ud800-\udfff]", "x", text)
-    known = language if language.isascii() else "en"
-    return [boundary["end_index"] for boundary in sentencex.get_sentence_boundaries(known, sound)]
-
-
-def _ends_sentence(line: str, start: int, end: int) -> bool:
-    """Whether what was found from ``start`` to ``end`` is a sentence, not a list item's number or half a name."""
-    sentence = line[max(start, end - 80) : end].rstrip()
-    following = line[end : end + 1]
-    if not line[end - 1].isspace():
-        # "np.Array" and "one.Two" are words; only wide stops need no space.
-        return sentence.rstrip("」』”’）").endswith(tuple(_WIDE_STOPS))
-    if sentence.endswith(".") and following.islower():
-        return False
-    if re.fullmatch(r"\(?\d{1,9}[.)]", sentence) or not any(map(str.isalnum, sentence)):
-        return False
-    return not sentence.lower().endswith(tuple(f" {abbreviation}" for abbreviation in _ABBREVIATIONS))
 
 
 def _leading_space(text: str, at: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from voice_mcp.core.segmentation import sentence_ends
+from voice_mcp.sentences import sentence_ends
 
 _FENCE = r" *(`{3,}|~{3,})"
 _LIST = r" *(?:[-*+]|\d{1,9}[.)])\s"

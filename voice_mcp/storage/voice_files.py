@@ -56,6 +56,13 @@ def piper_file(models: Models, name_or_path: str) -> Path:
     return files[0]
 
 
+def model_of(models: Models, network: Path) -> str | None:
+    """The model of the catalogue whose network lies, or would lie, at that path; None for a file of the user's own."""
+    place = network.absolute()
+    names = (model.name for model in models.catalogue if models.folder / model.files[0].file == place)
+    return next(names, None)
+
+
 def _another(name: str, engine: str, setting: str) -> EngineMissing:
     hint = f"Set {setting} to one that is: `voice-mcp models list` names them."
     return EngineMissing(f"The model {name} is not one that {engine} speaks with.", hint=hint)

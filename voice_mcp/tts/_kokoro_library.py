@@ -1,12 +1,11 @@
-"""kokoro-onnx, and the network it runs: text to phonemes, phonemes to sound. Thread: the engine's.
+"""kokoro-onnx, and the network it runs: phonemes to sound. Thread: the engine's.
 
 The library would speak a text whole, or stream it within an event loop of its own choosing; here it is asked for one
-piece of phonemes at a time, so that a thread can stop between two of them. It takes the silence off both ends of each.
+phrase at a time, so that a thread can stop between two of them. It takes the silence off both ends of each.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,12 @@ import numpy as np
 
 from voice_mcp.errors import EngineError
 from voice_mcp.samples.convert import Samples, as_samples
-from voice_mcp.tts._espeak_text import closing_pause_s, pieces
+from voice_mcp.tts._espeak_text import closing_pause_s
 from voice_mcp.tts._extras import not_there
+from voice_mcp.tts._kokoro_phonemes import Phrase, Reader, phrases
 from voice_mcp.tts._kokoro_voices import RATE_HZ
 from voice_mcp.tts._onnx_runs import StoppableSession, StopSign
 from voice_mcp.tts._own_speed import in_time, own_speed, silence
-
-LEAST_PHONEMES = 60
-"""A piece is at least so long, but for the first: very short ones are spoken at another pace than their neighbours."""
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 
 
 class KokoroModel:
@@ -32,13 +28,14 @@ class KokoroModel:
     Args:
         model: The network, an ONNX file.
         voices: The file of voices.
+        hint: What to do where they cannot be used.
 
     Raises:
         EngineMissing: The library is not installed.
         EngineError: The files cannot be used.
     """
 
-    def __init__(self, model: Path, voices: Path) -> None:
+    def __init__(self, model: Path, voices: Path, hint: str) -> None:
         try:
             from kokoro_onnx import Kokoro
         except ImportError as exc:
@@ -46,35 +43,27 @@ class KokoroModel:
         try:
             self._kokoro: Any = Kokoro(str(model), str(voices))
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
-            hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
             raise EngineError(f"{model.name} is not a model that Kokoro can use.", hint=hint) from exc
         self._kokoro.voices.close()  # an archive that it would keep open; a voice is read when it first speaks
         self._session = self._kokoro.sess = StoppableSession(self._kokoro.sess)
+        self._reader = Reader(self._kokoro.tokenizer.vocab)
         self._voices = voices
         self._styles: dict[str, Any] = {}
 
-    def pieces(self, text: str, language: str) -> list[str]:
-        """A text as phonemes, a sentence or a few at a time.
+    def phrases(self, text: str, language: str) -> Iterator[Phrase]:
+        """A text as phonemes, a sentence or a few at a time, or a part of a long one.
 
         Args:
-            text: One line.
+            text: Clean, as ``_espeak_text`` has it.
             language: As espeak-ng calls it.
         """
-        pieces: list[str] = []
-        for sentence in _SENTENCE_END.split(self._kokoro.tokenizer.phonemize(text, language)):
-            if not any(map(str.isalpha, sentence)):
-                continue
-            if len(pieces) > 1 and len(pieces[-1]) < LEAST_PHONEMES:
-                pieces[-1] += f" {sentence}"
-            else:
-                pieces.append(sentence)
-        return pieces
+        return phrases(text, language, lambda piece: self._reader.read(piece, language))
 
     def sound(self, phonemes: str, voice: str, speed: float, sign: StopSign) -> Samples:
-        """A piece as sound, (n,), 24 kHz.
+        """A phrase as sound, (n,), 24 kHz.
 
         Args:
-            phonemes: What ``pieces`` gave.
+            phonemes: What ``phrases`` gave.
             voice: One that is in the file.
             speed: 0.5 to 2.0.
             sign: Stops it.
@@ -108,8 +97,7 @@ def blocks(model: KokoroModel, text: str, voice: str, language: str, speed: floa
 def _sounds(
     model: KokoroModel, text: str, voice: str, language: str, speed: float, sign: StopSign
 ) -> Iterator[Samples]:
-    for piece in pieces(text):
-        for phonemes in model.pieces(" ".join(piece.text.split()), language):
-            yield model.sound(phonemes, voice, speed, sign)
-            if not piece.ends_inside_word:
-                yield silence(closing_pause_s(phonemes, speed), RATE_HZ)
+    for phrase in model.phrases(text, language):
+        yield model.sound(phrase.phonemes, voice, speed, sign)
+        if phrase.pause_follows:
+            yield silence(closing_pause_s(phrase.phonemes, speed), RATE_HZ)

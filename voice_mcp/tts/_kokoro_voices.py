@@ -56,8 +56,12 @@ def description_of(voice: str) -> str:
     return f"{_SEXES[match[2]]}, neural" if match else "neural"
 
 
-def voices_in(path: Path) -> list[str]:
+def voices_in(path: Path, hint: str) -> list[str]:
     """The voices in a file that can be used.
+
+    Args:
+        path: The file.
+        hint: What to do where it is not there, or damaged.
 
     Raises:
         EngineMissing: It is not there.
@@ -67,8 +71,7 @@ def voices_in(path: Path) -> list[str]:
         with ZipFile(path) as archive:
             names = [name.removesuffix(_ENTRY) for name in archive.namelist() if name.endswith(_ENTRY)]
     except FileNotFoundError as exc:
-        raise EngineMissing(f"{path.name} is not there.") from exc
+        raise EngineMissing(f"{path.name} is not there.", hint=hint) from exc
     except (OSError, BadZipFile) as exc:
-        hint = "Run `voice-mcp models remove kokoro` and `voice-mcp models install kokoro`."
         raise EngineError(f"{path.name} is not a file of voices for Kokoro.", hint=hint) from exc
     return sorted(name for name in names if tongue_of(name) is not None)

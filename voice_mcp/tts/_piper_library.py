@@ -6,6 +6,7 @@ says it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from voice_mcp.tts._own_speed import in_time, own_speed, silence
 ROUNDED_UP = 0.55
 """Steps that rounding up adds to a phoneme: half a one, and a little, for none can be shorter than one. Measured with
 the voice joe: asked for twice its speed, it speaks 1.59 times as fast."""
+_DOUBLED = re.compile(r"\[(?=\[)")
+"""Piper would take what stands between two brackets for phonemes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,14 @@ class PiperModel:
 
     Args:
         path: An ONNX file; its description lies next to it.
+        hint: What to do where it cannot be used.
 
     Raises:
         EngineMissing: The library is not installed.
         EngineError: The file cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hint: str) -> None:
         try:
             from piper import PiperVoice, SynthesisConfig
         except ImportError as exc:
@@ -54,7 +58,6 @@ class PiperModel:
             # What it might fetch would go to this folder; nothing is asked of it that it would fetch anything for.
             self._voice: Any = PiperVoice.load(path, download_dir=path.parent)
         except Exception as exc:  # the runtime has a tree of its own, and says it in many ways
-            hint = f"Run `voice-mcp models remove {path.stem}` and `voice-mcp models install {path.stem}`."
             raise EngineError(f"{path.name} is not a voice that piper can use.", hint=hint) from exc
         self._session = self._voice.session = StoppableSession(self._voice.session)
         self._manner: Any = SynthesisConfig
@@ -106,8 +109,7 @@ def blocks(
     """
     own = own_speed(speed)
     for piece in pieces(text):
-        # Two brackets would have piper take what is between them for phonemes.
-        for sentence in model.sentences(piece.text.replace("[[", "[ ["), speaker, own, sign):
+        for sentence in model.sentences(_DOUBLED.sub("[ ", piece.text), speaker, own, sign):
             yield from in_time([sentence.samples], rate_hz, speed / sentence.speed)
             if not piece.ends_inside_word:
                 yield to_frames(silence(closing_pause_s(sentence.phonemes, speed), rate_hz))

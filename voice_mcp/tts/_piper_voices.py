@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from voice_mcp.errors import EngineError, EngineMissing
+from voice_mcp.tts._extras import mending
 
 ENDING, DESCRIPTION_ENDING = ".onnx", ".onnx.json"
 SPEAKER_MARK = "+"
+SETTING = "VOICEMODE_PIPER_VOICE"
 _READ_BY = ("espeak", "text")
 """How a voice's text is read: by espeak-ng, or letter by letter. What reads Chinese, Japanese and Thai for piper comes
 from elsewhere, in part while it speaks, and is not for here."""
@@ -40,8 +42,12 @@ class PiperVoice:
         return [self.name, *(f"{self.name}{SPEAKER_MARK}{speaker}" for speaker in self.speakers)]
 
 
-def read_voice(path: Path) -> PiperVoice:
+def read_voice(path: Path, model: str | None = None) -> PiperVoice:
     """What is said of the network ``path``.
+
+    Args:
+        path: The network.
+        model: The model of the catalogue that brings it; None where it is the user's own.
 
     Raises:
         EngineMissing: A file is not there.
@@ -51,15 +57,16 @@ def read_voice(path: Path) -> PiperVoice:
     try:
         facts = json.loads(described.read_bytes())
     except FileNotFoundError as exc:
-        hint = "A voice of piper is two files; put it next to the other."
+        brought = f"Run `voice-mcp models install {model}`."
+        hint = brought if model else "A voice of piper is two files; put it next to the other."
         raise EngineMissing(f"{described.name} is not there.", hint=hint) from exc
     except (OSError, ValueError) as exc:
-        raise _of_no_use(described) from exc
+        raise _of_no_use(described, model) from exc
     try:
         read_by = facts.get("phoneme_type", "espeak")
         voice = PiperVoice(path.stem, path, int(facts["audio"]["sample_rate"]), _language(facts), _speakers(facts))
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise _of_no_use(described) from exc
+        raise _of_no_use(described, model) from exc
     if read_by not in _READ_BY:
         raise EngineError(f"The voice {path.stem} reads its text with {read_by}, which is not supported.")
     return voice
@@ -91,5 +98,6 @@ def _speakers(facts: Mapping[str, Any]) -> dict[str, int]:
     return named or {str(number): number for number in range(count)}
 
 
-def _of_no_use(described: Path) -> EngineError:
-    return EngineError(f"{described.name} is not the description of a voice of piper.", hint="Install the voice again.")
+def _of_no_use(described: Path, model: str | None) -> EngineError:
+    hint = mending(model, SETTING)
+    return EngineError(f"{described.name} is not the description of a voice of piper.", hint=hint)

@@ -14,9 +14,11 @@ from voice_mcp.errors import EngineMissing
 DEFAULT_VOICE = "alba"
 """The voice its makers give where nobody was asked for."""
 RATE_HZ = 24_000
-FETCH_HINT = "docs/engines.md says which command brings them; VOICEMODE_POCKET_MODEL may name another folder."
+_PUBLISHED = "kyutai/pocket-tts-without-voice-cloning"
+"""Where its makers publish it, on their hub."""
 
 _WEIGHTS, _TOKENIZER, _CONFIG, _VOICES = "model.safetensors", "tokenizer.json", "config.yaml", "embeddings"
+_LANGUAGES = "languages"
 _ENDING = ".safetensors"
 _TAGS = {
     "english": "en",
@@ -51,6 +53,19 @@ class PocketFolder:
         own = self.path / _CONFIG
         return own if own.is_file() else None
 
+    def mending(self, *, anew: bool = False) -> str:
+        """What to do where something is missing or damaged.
+
+        Args:
+            anew: Whether files that are there already are to be replaced.
+        """
+        other = "or set VOICEMODE_POCKET_MODEL to another folder."
+        if self.config is not None or self.path.parent.name != _LANGUAGES:
+            return f"Replace it with a good copy, {other}" if anew else f"Put it there, {other}"
+        wanted = f'--include "{_LANGUAGES}/{self.language}/*" --local-dir "{self.path.parent.parent}"'
+        force = " --force-download" if anew else ""
+        return f"Run `hf download {_PUBLISHED} {wanted}{force}`, {other}"
+
     def check(self) -> None:
         """See that all is there that it needs.
 
@@ -59,9 +74,9 @@ class PocketFolder:
         """
         for name in (_WEIGHTS, _TOKENIZER):
             if not (self.path / name).is_file():
-                raise EngineMissing(f"There is no {name} of Pocket TTS in {self.path}.", hint=FETCH_HINT)
+                raise EngineMissing(f"There is no {name} of Pocket TTS in {self.path}.", hint=self.mending())
         if not self.voices():
-            raise EngineMissing(f"There is no voice of Pocket TTS in {self.path / _VOICES}.", hint=FETCH_HINT)
+            raise EngineMissing(f"There is no voice of Pocket TTS in {self.path / _VOICES}.", hint=self.mending())
 
     def voices(self) -> list[str]:
         """Who can speak."""

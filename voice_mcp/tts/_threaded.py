@@ -46,10 +46,13 @@ class SpeakingThread:
 
     Args:
         engine: The engine's name, for the thread and for errors.
+        let_go: Called there, last of all: drops what the library holds, for an engine may be held long after it was
+            closed.
     """
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, let_go: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._let_go = let_go
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=engine)
         self._streams: WeakSet[ThreadedStream] = WeakSet()
         self._closed = False
@@ -84,17 +87,13 @@ class SpeakingThread:
         self._streams.add(stream)
         return stream
 
-    async def aclose(self, last: Callable[[], object] = lambda: None) -> None:
-        """Stop all that is being made, and let the thread end. May be called twice.
-
-        Args:
-            last: Done in the thread after everything else: drops what the library holds, whoever holds the engine.
-        """
-        self._closed = True
+    async def aclose(self) -> None:
+        """Stop all that is being made, and let the thread end. May be called twice."""
+        was_closed, self._closed = self._closed, True
         for stream in list(self._streams):
             await stream.aclose()
-        with suppress(RuntimeError):  # it was closed before
-            self._worker.submit(last)
+        if not was_closed:
+            self._worker.submit(self._let_go)
         # Not waited for: the library may be in the middle of a block, and what is queued sees that it is over.
         self._worker.shutdown(wait=False)
 

@@ -68,7 +68,7 @@ class CsmEngine:
         self._model = model
         self._voices = Voices(voices)
         self._studio = _Studio(partial(load, model, device, dtype))
-        self._thread = SpeakingThread(_NAME)
+        self._thread = SpeakingThread(_NAME, self._studio.clear)
 
     @property
     def name(self) -> str:
@@ -109,7 +109,7 @@ class CsmEngine:
         return [Voice(name, _NAME, "en", _description(name)) for name in self._voices.names()]
 
     async def aclose(self) -> None:
-        await self._thread.aclose(last=self._studio.clear)
+        await self._thread.aclose()
 
 
 class _Studio:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
-from voice_mcp.tts._extras import is_there, not_there
+from voice_mcp.tts._extras import is_there, mending, not_there
 from voice_mcp.tts._kokoro_voices import DEFAULT_VOICE, RATE_HZ, description_of, tongue_of, voices_in
 from voice_mcp.tts._onnx_runs import StopSign
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
@@ -29,6 +29,7 @@ Files = tuple[Path, Path]
 
 _NAME = "kokoro"
 _LIBRARY = "kokoro_onnx"
+_SETTING = "VOICEMODE_KOKORO_MODEL"
 _FORMAT = PcmFormat(RATE_HZ, channels=1)
 
 
@@ -39,12 +40,16 @@ class KokoroEngine:
         model: The model's name, for records.
         find: Where its files are; asked until they are loaded, so that they may come while a server runs. Raises
             EngineMissing while they are not there.
+        model_of: Which model of the catalogue brings a network; None where it is the user's own.
     """
 
-    def __init__(self, model: str, find: Callable[[], Files]) -> None:
+    def __init__(
+        self, model: str, find: Callable[[], Files], *, model_of: Callable[[Path], str | None] = lambda _: None
+    ) -> None:
         self._model = model
         self._find = find
-        self._thread = SpeakingThread(_NAME)
+        self._model_of = model_of
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._voices: list[str] | None = None
         self._loaded: KokoroModel | None = None
         """Touched by the thread alone."""
@@ -116,9 +121,11 @@ class KokoroEngine:
 
     def _names(self) -> list[str]:
         if self._voices is None:
-            names = voices_in(self._find()[1])
+            network, styles = self._find()
+            hint = mending(self._model_of(network), _SETTING)
+            names = voices_in(styles, hint)
             if not names:
-                raise EngineError("Kokoro's file of voices holds none that can be used.")
+                raise EngineError("Kokoro's file of voices holds none that can be used.", hint=hint)
             self._voices = names
         return self._voices
 
@@ -129,8 +136,12 @@ class KokoroEngine:
             from voice_mcp.tts._kokoro_library import KokoroModel
 
             self._names()  # which says more of a file that is damaged than the library would
-            self._loaded = KokoroModel(*self._find())
+            network, styles = self._find()
+            self._loaded = KokoroModel(network, styles, mending(self._model_of(network), _SETTING))
         return self._loaded
+
+    def _forget(self) -> None:
+        self._loaded = None
 
 
 def _blocks(model: KokoroModel, request: SpeechRequest, voice: str, sign: StopSign) -> Blocks:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from voice_mcp.errors import EngineError, EngineMissing, UnknownVoice
 from voice_mcp.tts._espeak_text import clean
-from voice_mcp.tts._extras import is_there, not_there
+from voice_mcp.tts._extras import is_there, mending, not_there
 from voice_mcp.tts._onnx_runs import StopSign
-from voice_mcp.tts._piper_voices import SPEAKER_MARK, PiperVoice, read_voice, voices_in
+from voice_mcp.tts._piper_voices import SETTING, SPEAKER_MARK, PiperVoice, read_voice, voices_in
 from voice_mcp.tts._threaded import Blocks, SpeakingThread, Speech, ThreadedStream
 from voice_mcp.types import PcmFormat, SpeechRequest, Voice
 
@@ -40,13 +40,22 @@ class PiperEngine:
         find: Where its network is; asked again as long as it is not there, so that it may come while a server runs.
             Raises EngineMissing while it is not.
         folder: Where others are.
+        model_of: Which model of the catalogue brings a network; None where it is the user's own.
     """
 
-    def __init__(self, default_voice: str, find: Callable[[], Path], folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        default_voice: str,
+        find: Callable[[], Path],
+        folder: Path | None = None,
+        *,
+        model_of: Callable[[Path], str | None] = lambda _: None,
+    ) -> None:
         self._default_voice = default_voice
         self._find = find
         self._folder = folder
-        self._thread = SpeakingThread(_NAME)
+        self._model_of = model_of
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._models: OrderedDict[Path, PiperModel] = OrderedDict()
         """Touched by the thread alone; the one that was used last is the last."""
 
@@ -115,7 +124,8 @@ class PiperEngine:
         await self._thread.aclose()
 
     def _default(self) -> PiperVoice:
-        return read_voice(self._find())
+        path = self._find()
+        return read_voice(path, self._model_of(path))
 
     def _installed(self) -> list[PiperVoice]:
         """The voice of the settings first.
@@ -139,11 +149,14 @@ class PiperEngine:
         if path not in self._models:
             from voice_mcp.tts._piper_library import PiperModel
 
-            self._models[path] = PiperModel(path)
+            self._models[path] = PiperModel(path, mending(self._model_of(path), SETTING))
         self._models.move_to_end(path)
         while len(self._models) > _MODELS_IN_MEMORY:
             self._models.popitem(last=False)
         return self._models[path]
+
+    def _forget(self) -> None:
+        self._models.clear()
 
 
 def _blocks(

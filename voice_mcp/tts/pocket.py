@@ -7,6 +7,7 @@ The first block is the first frame. It draws its sound, so two runs of a text di
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ class PocketEngine:
 
     def __init__(self, folder: Path) -> None:
         self._folder = PocketFolder(folder)
-        self._thread = SpeakingThread(_NAME)
+        self._thread = SpeakingThread(_NAME, self._forget)
         self._loaded: PocketModel | None = None
         """Touched by the thread alone."""
 
@@ -79,7 +80,9 @@ class PocketEngine:
     async def open(self, request: SpeechRequest) -> ThreadedStream:
         model = await self._thread.do(self._load)
         voice = self._choose(request.voice)
-        return self._thread.speak(Speech(self.model, voice, _FORMAT, partial(_blocks, model, request, voice)))
+        stop = threading.Event()
+        begin = partial(_blocks, model, request, voice, stop)
+        return self._thread.speak(Speech(self.model, voice, _FORMAT, begin, stop.set))
 
     async def check(self) -> None:
         await self._thread.do(self._load)
@@ -110,8 +113,11 @@ class PocketEngine:
             self._loaded = PocketModel(self._folder)
         return self._loaded
 
+    def _forget(self) -> None:
+        self._loaded = None
 
-def _blocks(model: PocketModel, request: SpeechRequest, voice: str) -> Blocks:
+
+def _blocks(model: PocketModel, request: SpeechRequest, voice: str, stop: threading.Event) -> Blocks:
     from voice_mcp.tts._pocket_library import blocks
 
-    return blocks(model, clean(request.text), voice, request.speed)
+    return blocks(model, clean(request.text), voice, request.speed, stop)
