@@ -38,12 +38,12 @@ def show(event: PlaybackEvent) -> None:
         print(f"{event.type:12} after {FORMAT.seconds(event.frames):.2f} s  {event.backend}".rstrip())
 
 
-async def main(path: Path) -> None:
-    """Play the tone where the settings say: into ``path`` with VOICEMODE_AUDIO_OUTPUT=file."""
-    settings = load_settings().settings
+async def main(path: Path | None) -> None:
+    """Play the tone where the settings say, or into ``path``."""
+    settings = load_settings(given={} if path is None else {"audio_output": "file"}).settings
     link = AudioLink(link_config(settings))
     try:
-        playback = await link.begin(FORMAT, show, path=path if settings.audio_output == "file" else None)
+        playback = await link.begin(FORMAT, show, path=path)
         for block in tone():
             await playback.write(block)
         playback.finish()

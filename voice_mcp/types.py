@@ -52,6 +52,10 @@ class Voice:
     description: str = ""
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How an engine that draws its sound is to draw it; None leaves a choice to the engine. Others ignore it.
@@ -70,12 +74,12 @@ class Sampling:
     """The same seed, text and machine give the same sound. A whole number of at most 64 bits, also below 0."""
 
     def __post_init__(self) -> None:
-        if self.temperature is not None and not 0 <= self.temperature <= 10:
-            raise InvalidInput(f"The temperature is {self.temperature}.", hint="Give 0 to 10; 0.9 is usual.")
-        if self.top_k is not None and self.top_k < 1:
-            raise InvalidInput(f"top-k is {self.top_k}.", hint="Give at least 1; 50 is usual.")
-        if self.seed is not None and not -(2**63) <= self.seed < 2**64:
-            raise InvalidInput(f"The seed {self.seed} is too large.", hint="Give a whole number of at most 64 bits.")
+        if self.temperature is not None and not (_is_number(self.temperature) and 0 <= self.temperature <= 10):
+            raise InvalidInput(f"The temperature is {self.temperature!r}.", hint="Give 0 to 10; 0.9 is usual.")
+        if self.top_k is not None and not (isinstance(self.top_k, int) and self.top_k >= 1):
+            raise InvalidInput(f"top-k is {self.top_k!r}.", hint="Give a whole number from 1 on; 50 is usual.")
+        if self.seed is not None and not (isinstance(self.seed, int) and -(2**63) <= self.seed < 2**64):
+            raise InvalidInput(f"The seed is {self.seed!r}.", hint="Give a whole number of at most 64 bits.")
 
 
 @dataclass(frozen=True, slots=True)

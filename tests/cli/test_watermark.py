@@ -26,7 +26,7 @@ def test_a_marked_file_is_called_marked(suffix: str, tmp_path: Path) -> None:
     path = saved(tmp_path / f"said.{suffix}", marked(spoken()[: 6 * RATE_HZ], PUBLIC_KEY))
     done = voice_mcp(tmp_path / "data", "watermark", path)
 
-    assert done.stdout.startswith(f"said.{suffix}: marked, 0:00 to 0:06 (score ")
+    assert done.stdout.startswith(f"said.{suffix}: marked with the key that all know, 0:00 to 0:06 (score ")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -34,7 +34,7 @@ def test_a_file_that_is_not_marked_is_not_and_the_exit_code_says_so(tmp_path: Pa
     path = saved(tmp_path / "said.wav", spoken()[: 6 * RATE_HZ])
     done = voice_mcp(tmp_path / "data", "watermark", path)
 
-    assert done.stdout.startswith("said.wav: not marked (score ")
+    assert done.stdout.startswith("said.wav: no mark of the key that all know (score ")
     assert done.returncode == 1
 
 

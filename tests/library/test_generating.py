@@ -23,7 +23,6 @@ from voice_mcp.errors import (
     InvalidInput,
     InvalidSpeed,
     NothingToSay,
-    SettingsError,
     UnknownVoice,
     VoiceError,
 )
@@ -334,11 +333,17 @@ def test_what_was_made_before_a_failure_is_given_before_the_error() -> None:
 
 
 def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
-    sizes: list[dict[str, Any]] = [{"chunk_size": size} for size in (0, -1, 2.5, "20")]
-    for wrong in (*sizes, {"temperature": -1.0}, {"topk": 0}, {"seed": 2**64}, {"seed": -(2**70)}, {"speaker": 1.5}):
+    unusable: tuple[dict[str, Any], ...] = (
+        *({"chunk_size": size} for size in (0, -1, 2.5, "20")),
+        *({"temperature": temperature} for temperature in (-1.0, "hot")),
+        *({"topk": top_k} for top_k in (0, 1.5)),
+        *({"seed": seed} for seed in ("x", 2**64, -(2**70))),
+        {"speaker": 1.5},
+    )
+    for wrong in unusable:
         with pytest.raises(InvalidInput):
             tts.generate_streaming(TEXT, **wrong)
-    for text in (None, 5, [("only a name",)], [0, "Hello."]):
+    for text in (None, 5, b"Hello.", [("only a name",)], [0, "Hello."]):
         with pytest.raises(InvalidInput, match=r"neither a text|no turn"):
             tts.generate_streaming(text)  # type: ignore[arg-type]
     for loudness_lufs in (-200.0, 0.0, 5.0):
@@ -348,8 +353,22 @@ def test_arguments_that_cannot_be_used_are_told_at_once(tts: TTS) -> None:
         tts.generate_streaming("...")
     with pytest.raises(InvalidSpeed):
         TTS(ToneEngine(), speed=9)
-    with pytest.raises(SettingsError, match="nobody"):
+    with pytest.raises(InvalidInput, match="no engine 'nobody'") as named:
         TTS("nobody")
+    assert "espeak" in str(named.value.hint)
+    refused: tuple[dict[str, Any], ...] = (
+        {"device": "tpu"},
+        {"engine": 3},
+        {"speed": "fast"},
+        {"loudness_lufs": "loud"},
+        {"watermark_key": 3},
+        {"voices": 3},
+        {"voices": [3]},
+        {"settings": "none"},
+    )
+    for arguments in refused:
+        with pytest.raises(InvalidInput):
+            TTS(**arguments)
     with pytest.raises(InvalidInput, match="which engine"):
         TTS("espeak", settings=Settings())
 

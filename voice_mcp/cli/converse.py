@@ -139,7 +139,7 @@ def _print(ended: Ended, *, as_json: bool) -> None:
     if outcome.response is not None:
         typer.echo(visible(outcome.response))
     elif ended.exit_code == NO_ANSWER:
-        warn("Nobody answered.")
+        warn(NOISY if outcome.is_noisy else "Nobody answered.")
     else:
         warn("Stopped.")
     for note in () if ended.was_told else outcome.notes:

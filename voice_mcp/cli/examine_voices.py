@@ -23,10 +23,11 @@ async def check_absent_voices(app: App) -> tuple[Check, ...]:
         try:
             await engine.check()
         except EngineMissing as exc:
-            facts.append(f"{name} is not there: {exc.message.rstrip('.')}")
-            hint = hint or exc.hint
+            reason = exc.message.rstrip(".")
+            facts.append(f"{name} ({reason[:1].lower()}{reason[1:]})")
+            hint = hint or f"{exc.hint} docs/engines.md says what brings the others."
         except EngineError as exc:
             return (Check(NAME, State.WARNING, exc.message, exc.hint),)
         finally:
             await engine.aclose()
-    return (Check(NAME, State.OK, f"{'; '.join(facts)}.", hint),) if facts else ()
+    return (Check(NAME, State.OK, f"not there: {', '.join(facts)}.", hint),) if facts else ()

@@ -31,6 +31,8 @@ _NARROW_SHARE = 0.05
 _ROOM = 2.0
 """Free above and below, as a factor: without it a single day would be blown up to a landscape."""
 _MOST_STEPS, _MOST_NAMES = 40, 14
+_MOST_CHARS = 22
+"""Of an engine's name: longer ones would take the room of the picture."""
 _LEAST = 1e-3
 """Stands for zero where there must be more than nothing: in a logarithm, a quotient, a height."""
 
@@ -158,8 +160,11 @@ def _has_sound(tally: Tally) -> bool:
 
 
 def _label(engine: str) -> str:
-    """Its name, in which matplotlib shall see no formula."""
-    return shown_name(engine).replace("$", r"\$")
+    """Its name, in which matplotlib shall see no formula; of a long one both ends."""
+    name = shown_name(engine)
+    if len(name) > _MOST_CHARS:
+        name = f"{name[: _MOST_CHARS // 2]}…{name[-(_MOST_CHARS // 2 - 1) :]}"
+    return name.replace("$", r"\$")
 
 
 def _percentile(tally: Tally, percent: int) -> float:

@@ -12,7 +12,10 @@ from voice_mcp.cli.output import AsJson, print_json, print_table, warn
 from voice_mcp.core.pacing import SpeechRoster
 from voice_mcp.core.status import voices_record
 from voice_mcp.errors import EngineError, InvalidInput
+from voice_mcp.parts import NEURAL
 from voice_mcp.settings import Settings
+
+EXTRAS = (*NEURAL, "csm")
 
 EngineName = Annotated[str | None, typer.Option("--engine", "-e", help="Only this engine's, or this endpoint's.")]
 Language = Annotated[str | None, typer.Option("--language", "-l", help="Only these: de, or en-us.")]
@@ -41,6 +44,9 @@ async def _ask(settings: Settings, engine_name: str | None) -> dict[str, Any]:
         engines = [engine for engine in app.engines if engine_name in (None, engine.name)]
         if not engines:
             names = ", ".join(engine.name for engine in app.engines)
+            if engine_name in EXTRAS:
+                hint = "docs/engines.md says what brings it; VOICEMODE_TTS_ENGINE chooses it."
+                raise InvalidInput(f"{engine_name} is not installed, or not to be asked.", hint=hint)
             raise InvalidInput(f"There is no engine {engine_name!r}.", hint=f"There are: {names}.")
         return await voices_record(SpeechRoster(engines, app.clock))
 

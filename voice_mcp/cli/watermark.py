@@ -28,6 +28,7 @@ Key = Annotated[
     str | None,
     typer.Option("--key", "-k", help="Whose mark; without it VOICEMODE_WATERMARK_KEY, or the key that all know."),
 ]
+_WHOSE = {"given": "the key given", "settings": "VOICEMODE_WATERMARK_KEY", "public": "the key that all know"}
 NOT_MARKED = 1
 _NAME_ANOTHER = "Name a sound file."
 _READ_BYTES = 64 << 10
@@ -37,7 +38,8 @@ _RAW_FORMAT = PcmFormat(24_000, 1)
 
 def watermark(file: File, key: Key = None, as_json: AsJson = False) -> None:
     """Say whether a sound file bears the mark of synthetic speech, and where. The exit code is 1 when it does not."""
-    found = list(_detections(file, key or _own_key()))
+    whose, wanted = _wanted_key(key)
+    found = list(_detections(file, wanted))
     marked = _ranges(found)
     best = max(found, key=lambda detection: detection.score)
     if as_json:
@@ -45,6 +47,7 @@ def watermark(file: File, key: Key = None, as_json: AsJson = False) -> None:
             {
                 "file": str(file),
                 "marked": bool(marked),
+                "key": whose,
                 "score": round(best.score, 2),
                 "false_alarm": best.false_alarm,
                 "ranges": [{"start_s": round(each.start_s, 3), "end_s": round(each.end_s, 3)} for each in marked],
@@ -52,7 +55,7 @@ def watermark(file: File, key: Key = None, as_json: AsJson = False) -> None:
             }
         )
     else:
-        _print(file.name, marked, best)
+        _print(file.name, marked, best, _WHOSE[whose])
     if not marked:
         raise typer.Exit(NOT_MARKED)
 
@@ -65,15 +68,16 @@ class _Range:
     end_s: float
 
 
-def _print(name: str, marked: list[_Range], best: Detection) -> None:
+def _print(name: str, marked: list[_Range], best: Detection, key: str) -> None:
     from voice_mcp.watermark.detector import least_score
 
     line = Text(visible(name), style="bold")
     if marked:
         where = ", ".join(f"{_clock(each.start_s)} to {_clock(each.end_s)}" for each in marked)
-        line.append(f": marked, {where} (score {best.score:.1f}; {least_score():.1f} is enough).", style="not bold")
+        verdict = f"marked with {key}, {where} (score {best.score:.1f}; {least_score():.1f} is enough)."
     else:
-        line.append(f": not marked (score {best.score:.1f}; {least_score():.1f} would be enough).", style="not bold")
+        verdict = f"no mark of {key} (score {best.score:.1f}; {least_score():.1f} would be enough)."
+    line.append(f": {verdict}", style="not bold")
     standard_output().print(line)
 
 
@@ -90,12 +94,14 @@ def _ranges(found: Iterable[Detection]) -> list[_Range]:
     return ranges
 
 
-def _own_key() -> str:
-    """The one that is set; else the one that everybody knows."""
+def _wanted_key(given: str | None) -> tuple[str, str]:
+    """Whose key it is, and the key: the one that was given, else the one that is set, else the one that all know."""
     from voice_mcp.watermark.marker import PUBLIC_KEY  # numpy: 80 ms
 
+    if given:
+        return "given", given
     key = read_settings().watermark_key
-    return PUBLIC_KEY if key is None else key.get_secret_value()
+    return ("public", PUBLIC_KEY) if key is None else ("settings", key.get_secret_value())
 
 
 def _detections(file: Path, key: str) -> Iterator[Detection]:

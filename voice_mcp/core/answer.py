@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from voice_mcp.core.listening import Heard
+from voice_mcp.core.listening import DEAD_FILE, DEAD_MICROPHONE, Heard
 from voice_mcp.core.speech import Spoken
 from voice_mcp.types import Transcript
 
@@ -86,6 +86,9 @@ class Answer:
     def outcome(self, status: AnswerStatus, spoken: Spoken | None) -> Outcome:
         """What it came to."""
         last = self._last
+        is_noisy = self.noises > 0 and not self.said
+        # Whoever was heard was not silent: what was said of the silence before or behind is no answer.
+        notes = [note for note in self.notes if not (is_noisy and note in (DEAD_FILE, DEAD_MICROPHONE))]
         return Outcome(
             status,
             spoken,
@@ -94,6 +97,6 @@ class Answer:
             listen_s=round(self.listen_s, 3),
             end_of_turn_ms=last.end_of_turn_ms,
             audio_path=last.audio_path,
-            notes=tuple(self.notes),
-            is_noisy=self.noises > 0 and not self.said,
+            notes=tuple(notes),
+            is_noisy=is_noisy,
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from voice_mcp.errors import DeviceUnavailable, InvalidInput
 from voice_mcp.offline import refuse_the_network
 from voice_mcp.parts import link_config
 from voice_mcp.playback.link import LinkConfig
@@ -27,6 +30,26 @@ def load(**wanted: Any) -> Settings:
     if settings.offline:
         refuse_the_network()
     return settings
+
+
+def refuse_files(settings: Settings, instead: str) -> None:
+    """Where the settings want sound in files, nothing can be heard.
+
+    Raises:
+        InvalidInput: They do; the hint is to do ``instead``.
+    """
+    if settings.audio_output == "file":
+        raise InvalidInput("VOICEMODE_AUDIO_OUTPUT=file: nothing is to be heard.", hint=f"{instead}.")
+
+
+@contextmanager
+def told_for_programs(instead: str) -> Iterator[None]:
+    """Where no device can be opened, say what a program can do ``instead``: the usual hint is the server's."""
+    try:
+        yield
+    except DeviceUnavailable as exc:
+        hint = f"{instead}; VOICEMODE_AUDIO_OUTPUT=null takes the time and makes no sound."
+        raise DeviceUnavailable(exc.message, hint=hint) from exc
 
 
 def own_link_config(settings: Settings, *, ahead_s: float | None = None, block_bytes: int) -> LinkConfig:

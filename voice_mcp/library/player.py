@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.errors import InvalidInput, PlaybackError
-from voice_mcp.library.house import load, own_link_config
+from voice_mcp.library.house import load, own_link_config, refuse_files, told_for_programs
 from voice_mcp.library.workshop import Workshop
 from voice_mcp.pipe.child import AUDIO_PROCESS, confined
 from voice_mcp.playback.link import AudioLink
@@ -28,6 +28,7 @@ AHEAD_S = 60.0
 """Seconds of sound that may wait; ``queue_audio`` waits when there is more."""
 _RATES_HZ = range(8_000, 192_001)
 _CHANNELS = (1, 2)
+_UNHEARD = "Write it with voice_mcp.StreamingAudioWriter"
 
 
 def _whole(number: SupportsIndex) -> int:
@@ -179,12 +180,14 @@ class _Deck:
 
     async def open(self) -> None:
         if self._link is None:
+            refuse_files(self._settings, _UNHEARD)
             config = own_link_config(self._settings, ahead_s=AHEAD_S, block_bytes=self._block_bytes)
             self._link = AudioLink(config, confined(AUDIO_PROCESS, offline=self._settings.offline), Converter)
         self.position_frames = self.underruns = 0
         playback = await self._link.begin(self._fmt, self._hear, start_s=START_S)
         try:
-            await playback.opened()
+            with told_for_programs(_UNHEARD):
+                await playback.opened()
         except BaseException:
             playback.stop()
             raise

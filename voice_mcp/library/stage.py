@@ -10,11 +10,11 @@ from voice_mcp.clock import Clock
 from voice_mcp.codecs.conversion import Converter
 from voice_mcp.core.casting import Manner
 from voice_mcp.core.pacing import SpeechRoster
-from voice_mcp.errors import EngineError, InvalidInput
+from voice_mcp.errors import EngineError
 from voice_mcp.library.calibration import Calibration
 from voice_mcp.library.chunks import FRAME_S
 from voice_mcp.library.file import WrittenFile, write
-from voice_mcp.library.house import own_link_config
+from voice_mcp.library.house import own_link_config, refuse_files, told_for_programs
 from voice_mcp.library.playing import Said, play
 from voice_mcp.library.progress_bar import Watch
 from voice_mcp.library.rendition import Rendition
@@ -108,9 +108,10 @@ class Stage:
                 roster, link = self._engines(), self._speakers()
                 start_s = roster.prebuffer_s(roster.candidates()[0], MOST_PREBUFFER_S)
                 rebuffer_s = chunk_frames * FRAME_S
-                return await play(
-                    rendition, link, self._clock, watch, since_s=since_s, start_s=start_s, rebuffer_s=rebuffer_s
-                )
+                with told_for_programs("Name a file: tts.say(text, 'speech.wav')"):
+                    return await play(
+                        rendition, link, self._clock, watch, since_s=since_s, start_s=start_s, rebuffer_s=rebuffer_s
+                    )
         finally:
             await rendition.aclose()
 
@@ -145,11 +146,7 @@ class Stage:
 
     def _speakers(self) -> AudioLink:
         if self._link is None:
-            if self._settings.audio_output == "file":
-                raise InvalidInput(
-                    "VOICEMODE_AUDIO_OUTPUT=file: nothing is to be heard.",
-                    hint="Name a file: tts.say(text, 'speech.wav').",
-                )
+            refuse_files(self._settings, "Name a file: tts.say(text, 'speech.wav')")
             config = own_link_config(self._settings, block_bytes=BLOCK_BYTES)
             command = confined(AUDIO_PROCESS, offline=self._settings.offline)
             self._link = AudioLink(config, command, Converter)

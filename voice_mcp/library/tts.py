@@ -8,10 +8,10 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import Self, SupportsIndex, get_args
 
 from voice_mcp.clock import SystemClock
-from voice_mcp.errors import InvalidInput, InvalidSpeed
+from voice_mcp.errors import InvalidInput, InvalidSpeed, SettingsError
 from voice_mcp.library.calibration import Calibration
 from voice_mcp.library.chunks import FORMAT, ChunkPlan
 from voice_mcp.library.file import WrittenFile
@@ -74,7 +74,13 @@ class TTS:
                 "The settings say which engine speaks, and on what device.",
                 hint="Give either settings, or engine and device.",
             )
-        settings = settings or load(tts_engine=name, csm_device=device)
+        if not isinstance(settings, Settings | None):
+            raise InvalidInput(f"settings={settings!r:.60} are none.", hint="Leave them out, or give a Settings.")
+        if engine is not None and name is None and not _can_speak(engine):
+            raise InvalidInput(f"engine={engine!r:.60} is none.", hint="Give a name, or an object with `open`.")
+        if not isinstance(watermark_key, str | None):
+            raise InvalidInput("The watermark's key is no text.", hint="Give a text; an empty one leaves it unmarked.")
+        settings = settings or _settings(name, device)
         if watermark_key is None and settings.watermark_key is not None:
             watermark_key = settings.watermark_key.get_secret_value()
         self._clock = SystemClock()
@@ -258,6 +264,23 @@ class TTS:
         await self.aclose()
 
 
+def _settings(engine: str | None, device: str | None) -> Settings:
+    """Those of the environment, with the caller's engine and device."""
+    try:
+        return load(tts_engine=engine, csm_device=device)
+    except SettingsError as exc:
+        for argument, given, field in (("engine", engine, "tts_engine"), ("device", device, "csm_device")):
+            known = get_args(Settings.model_fields[field].annotation)
+            if given is not None and given not in known:
+                hint = f"Use one of {', '.join(known)}, or leave it out."
+                raise InvalidInput(f"There is no {argument} {given!r}.", hint=hint) from exc
+        raise
+
+
+def _can_speak(engine: object) -> bool:
+    return all(hasattr(engine, needed) for needed in ("open", "check", "knows_voice", "name"))
+
+
 def _checked_chunk_size(frames: SupportsIndex) -> int:
     try:
         whole = operator.index(frames)
@@ -269,17 +292,19 @@ def _checked_chunk_size(frames: SupportsIndex) -> int:
 
 
 def _checked_loudness(loudness_lufs: float | None) -> float | None:
-    if loudness_lufs is not None and not QUIETEST_LUFS <= loudness_lufs <= LOUDEST_LUFS:
+    if loudness_lufs is not None and not (
+        isinstance(loudness_lufs, int | float) and QUIETEST_LUFS <= loudness_lufs <= LOUDEST_LUFS
+    ):
         raise InvalidInput(
-            f"A loudness of {loudness_lufs} LUFS cannot be had.",
+            f"A loudness of {loudness_lufs!r} LUFS cannot be had.",
             hint=f"Give {QUIETEST_LUFS:g} to {LOUDEST_LUFS:g}; -18 is usual for speech.",
         )
     return loudness_lufs
 
 
 def _checked_speed(speed: float) -> float:
-    if not SPEEDS[0] <= speed <= SPEEDS[1]:
-        raise InvalidSpeed(f"The speed {speed} is out of range.")
+    if not (isinstance(speed, int | float) and SPEEDS[0] <= speed <= SPEEDS[1]):
+        raise InvalidSpeed(f"The speed {speed!r} is out of range.")
     return speed
 
 

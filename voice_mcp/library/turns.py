@@ -43,7 +43,7 @@ def lines_of(script: Script, speaker: Speaker) -> list[Line]:
         NothingToSay: There is not a word in it.
         InvalidInput: It is neither a text nor turns.
     """
-    if not isinstance(script, Iterable):
+    if not isinstance(script, Iterable) or isinstance(script, bytes | bytearray):
         raise InvalidInput(f"{script!r:.60} is neither a text nor a dialogue.", hint=_TURNS)
     turns = [_turn((speaker, script))] if isinstance(script, str) else [_turn(turn) for turn in script]
     lines = [Line(part.text, who) for who, text in turns for part in segment(text) if any(map(str.isalnum, part.text))]
@@ -74,7 +74,14 @@ class Cast:
             raise InvalidInput(f"voices={voices!r} is one name.", hint=f"Give a list: voices=[{voices!r}].")
         self._voices: dict[Speaker, str] = {}
         if voices is not None:
+            if not isinstance(voices, Iterable):
+                raise InvalidInput(
+                    f"voices={voices!r:.60} are none.", hint="Give a list of names, or names by speaker."
+                )
             self._voices = dict(voices) if isinstance(voices, Mapping) else dict(enumerate(voices))
+        for voice in self._voices.values():
+            if not isinstance(voice, str):
+                raise InvalidInput(f"{voice!r:.60} is no voice's name.", hint="`voice-mcp voices` lists the names.")
         self._is_given = voices is not None
 
     def voice(self, speaker: Speaker, engine: SpeechEngine) -> str | None:

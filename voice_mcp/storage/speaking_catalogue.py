@@ -40,7 +40,7 @@ SPEAKING_MODELS = (
         "kokoro-v1.0.onnx",
         325_532_387,
         "7d5df8ecf7d4b1878015a32686053fd0eebe2bc377234608764cc0ef3636a6c5",
-        "kokoro: 7 languages, many voices",
+        "7 languages, many voices",
     ),
     _kokoro(
         "kokoro-int8",

@@ -95,6 +95,8 @@ class PiperEngine:
         Raises:
             EngineError: It is not there, or cannot be used.
         """
+        if not is_there(_LIBRARY):
+            raise not_there("piper-tts", "piper")
         await self._thread.do(lambda: self._load(self._default().path))
 
     def knows_voice(self, name: str) -> bool | None:
