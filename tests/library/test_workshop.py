@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -29,27 +30,36 @@ def test_a_caller_without_a_loop_gets_the_result_and_the_error() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_caller_s_cancellation_returns_when_the_work_is_over() -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_caller_s_cancellation_returns_when_the_work_is_over(times: int) -> None:
     workshop, steps = Workshop(), list[str]()
-    begun = threading.Event()
+    begun, tidy = threading.Event(), threading.Event()
 
     async def work() -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0)  # lets others run; whoever cancelled must not
+            await asyncio.to_thread(tidy.wait, WAIT_S)  # lets others run; whoever cancelled must not
             steps.append("tidied")
 
+    complaints = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     task = asyncio.create_task(workshop.acall(work))
     async with asyncio.timeout(WAIT_S):
         await asyncio.to_thread(begun.wait, WAIT_S)
-        task.cancel()
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        tidy.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         steps.append("returned")
     assert steps == ["tidied", "returned"]
     workshop.close()
+    del task
+    gc.collect()
+    assert complaints == []
 
 
 def test_closing_ends_what_runs_and_a_later_call_begins_anew() -> None:

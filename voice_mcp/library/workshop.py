@@ -10,6 +10,7 @@ import atexit
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from voice_mcp.errors import InvalidInput, VoiceError
@@ -63,13 +64,14 @@ class Workshop:
         self._refuse_itself()
         job = self._begin(work)
         over = asyncio.wrap_future(job.future)
+        over.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is no news to whoever cancelled
         try:
             return await asyncio.shield(over)
         except asyncio.CancelledError:
-            if not over.done():
-                job.cancel()
-                await asyncio.wait([over])
-                over.exception()  # that it was cancelled is no news to anybody
+            job.cancel()
+            while not over.done():  # whoever cancels twice does not get it sooner
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([over])
             raise
 
     def soon(self, work: Work[object]) -> None:
