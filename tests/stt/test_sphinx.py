@@ -88,11 +88,11 @@ async def test_a_test_can_choose_what_may_be_said() -> None:
     assert await understand(await speak("feed the cat"), phrases) == "feed the cat"
 
 
-async def test_dictation_understands_something_of_anything() -> None:
+async def test_dictation_understands_a_sentence_that_no_grammar_holds() -> None:
+    # One that is heard the same in every take of the voice (150 of 150); of most others a few words are misheard.
     async with listening(None) as recognizer:
-        transcript = await recognizer.transcribe(await speak("Could you run the tests again?"), HINTS)
-    assert transcript.model == "dictation"
-    assert {"run", "tests", "test", "again", "you"} & set(transcript.text.split())
+        transcript = await recognizer.transcribe(await speak("Please open the window and close the door."), HINTS)
+    assert transcript == Transcript("please open the window and close the door", "sphinx", "dictation", "en")
 
 
 # --- while somebody speaks ---------------------------------------------------------------------------------------
