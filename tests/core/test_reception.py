@@ -38,6 +38,24 @@ def test_once_the_ear_sets_the_pace_nothing_more_is_learnt_of_the_sender() -> No
     assert reception.jitter.reserve_s == pytest.approx(0.02)
 
 
+def test_while_nobody_reads_nothing_is_learnt_of_the_sender() -> None:
+    reception = received(*((0.1, index / 20) for index in range(6)))
+    for index in range(20):
+        # The sentence before is still to be heard: there is room for this much only each 100 ms.
+        reception.came(0.1, 0.35 + index / 10, unread_s=0.099)
+
+    assert reception.jitter.pace == pytest.approx(2.0)
+    assert reception.jitter.reserve_s == pytest.approx(0.05)
+
+
+def test_whoever_reads_at_once_takes_a_moment_too_and_excuses_nobody() -> None:
+    reception = Reception(TEXT, 1.0, asked_s=0.0, format=FORMAT)
+    for index in range(20):
+        reception.came(0.1, index / 8, unread_s=0.001)
+
+    assert reception.jitter.pace == pytest.approx(0.8)
+
+
 def test_the_word_that_is_being_spoken_counts_as_not_spoken() -> None:
     reception = received((1.0, 0.0))
     reception.marks = (WordMark(0, 3, 0.0), WordMark(4, 3, 0.6), WordMark(8, 5, 0.9))

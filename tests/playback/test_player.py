@@ -667,6 +667,45 @@ def test_what_it_took_a_source_to_begin_anew_is_not_collected_again() -> None:
     assert player.underruns == 1
 
 
+def broken_off(*, arrivals: int) -> Player:
+    """A player that is dry because its source, which had sent 50 ms each 25 ms, broke off and begins anew."""
+    player = Player(MONO, WAITING)
+    for index in range(arrivals):
+        player.push(level(400), index * 0.025)
+    heard_until(player, PlayerState.DRY, BLOCK)
+    heard(player, BLOCK)
+    player.renew()
+    return player
+
+
+def test_after_a_source_that_broke_off_no_more_is_collected_than_it_needed_until_then() -> None:
+    assert needed_after_a_gap(broken_off(arrivals=12), 5.0) == pytest.approx(0.025 * 8000, abs=10)
+    assert needed_after_a_gap(broken_off(arrivals=2), 5.0) == WAITING.rebuffer_s * 8000, "of this one nothing is known"
+
+
+def test_a_source_that_broke_off_is_not_taken_for_an_uneven_one() -> None:
+    player = broken_off(arrivals=12)
+    needed_after_a_gap(player, 5.0)
+    heard_until(player, PlayerState.DRY, BLOCK)
+    heard(player, BLOCK)
+
+    assert needed_after_a_gap(player, 5.0) == WAITING.rebuffer_s * 8000, "the first gap of its own making"
+    assert player.underruns == 2
+
+
+def test_a_gap_after_a_source_had_begun_anew_in_time_is_one_of_its_own_making() -> None:
+    player = Player(MONO, WAITING)
+    for index in range(12):
+        player.push(level(400), index * 0.025)
+    heard(player, BLOCK)
+    player.renew()
+    player.push(level(400), 0.6)
+    heard_until(player, PlayerState.DRY, BLOCK, at_most=6_000)
+    heard(player, BLOCK)
+
+    assert needed_after_a_gap(player, 0.6) == WAITING.rebuffer_s * 8000
+
+
 def test_a_source_slower_than_speech_is_collected_from_for_twenty_seconds_of_sound() -> None:
     player = Player(MONO, WAITING)
     for index in range(21):

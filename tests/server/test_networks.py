@@ -20,7 +20,7 @@ from mcp import Client
 
 from tests.support.behaviour import Behaviour
 from tests.support.endpoint import SpeechEndpoint
-from tests.support.house import make_house
+from tests.support.house import logged_events, make_house
 from tests.support.netem import Namespace, bucket, missing_for_qdisc, netem
 from tests.support.network import Network
 from tests.support.pattern import Verdict, judge, pattern
@@ -233,6 +233,18 @@ async def test_the_gaps_in_the_recording_are_the_gaps_that_are_reported(
     verdict, reported = await at_the_card(tmp_path, pulse_card, long, profile, pace, stall_s=STALL_S)
     assert_all_heard(verdict)
     assert reported == len(verdict.gaps), verdict
+
+
+async def test_a_fast_server_that_has_to_wait_for_the_ear_is_still_known_as_fast(tmp_path: Path) -> None:
+    env = {"VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_STREAM_MAX_BUFFER": "0.5"}
+    with SpeechEndpoint(Behaviour(pace=4.0)) as endpoint:
+        async with StdioServer(tmp_path, {**env, "VOICEMODE_TTS_BASE_URLS": endpoint.base_url}) as server:
+            await server.initialize()
+            result = (await server.answer(server.begin_speaking(f"{MESSAGE} {MESSAGE} {MESSAGE}")))["result"]
+    (ending,) = (e["data"] for e in logged_events(tmp_path) if e["event_type"] == "TTS_PLAYBACK_END")
+
+    assert result["structuredContent"]["duration_s"] > 4, "it was heard at the pace of speech"
+    assert ending["pace"] > 2.5
 
 
 @pytest.mark.pulse

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import openai
 import pytest
@@ -79,6 +82,26 @@ def test_with_a_token_other_machines_are_served_by_any_name() -> None:
 def test_localhost_is_every_address_it_has() -> None:
     with Service(host="localhost") as service:
         assert service.ask("GET", "/health").status == 200
+
+
+def test_what_is_sent_does_not_wait_for_more() -> None:
+    with ExitStack() as stack:
+        (listener,) = [stack.enter_context(listener) for listener in listen("127.0.0.1", 0)]
+
+        async def accepted() -> int:
+            options: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+            def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                ours = writer.get_extra_info("socket")
+                options.set_result(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                writer.close()
+
+            async with asyncio.timeout(5), await asyncio.start_server(accept, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                writer.close()
+                return await options
+
+        assert asyncio.run(accepted()) != 0, "small blocks of sound would arrive in clumps of 40 ms"
 
 
 def test_a_port_in_use_is_named(service: Service) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import child_pids
 from voice_mcp.audio.wav import WAV_HEADER_BYTES
 from voice_mcp.core.script import Script
 from voice_mcp.tts.tone import ToneEngine
@@ -70,11 +71,10 @@ class Vitals:
         """Look at process ``pid``."""
         root = Path(f"/proc/{pid}")
         status = dict(line.split(":", 1) for line in (root / "status").read_text().splitlines())
-        children = " ".join(task.read_text() for task in root.glob("task/*/children")).split()
         return cls(
             threads=int(status["Threads"]),
             descriptors=len(list((root / "fd").iterdir())),
-            children=frozenset(map(int, children)),
+            children=frozenset(child_pids(pid)),
             rss_kib=int(status["VmRSS"].split()[0]),
         )
 

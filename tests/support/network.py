@@ -210,6 +210,8 @@ class _Way:
         for writer in (client_writer, server_writer):
             # What drain() lets pass is with the kernel: a client that does not read is felt by the server.
             writer.transport.set_write_buffer_limits(high=0)
+            # A network passes on what comes; it is ends of connections that collect.
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tasks = [
             asyncio.create_task(self._upwards(server_writer)),
             asyncio.create_task(self._collect(server_reader)),

@@ -17,9 +17,17 @@ AUDIO, MICROPHONE = "audio_process", "microphone_process"
 
 def children(pid: int) -> dict[str, int]:
     """The processes that process ``pid`` has started and that run, by the name of their module."""
-    found = " ".join(task.read_text() for task in Path(f"/proc/{pid}").glob("task/*/children")).split()
-    named = {_module(int(child)): int(child) for child in found}
+    named = {_module(child): child for child in child_pids(pid)}
     return {name: child for name, child in named.items() if name}
+
+
+def child_pids(pid: int) -> list[int]:
+    """The processes that process ``pid`` has started."""
+    listed = []
+    for children_of_thread in Path(f"/proc/{pid}").glob("task/*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            listed += children_of_thread.read_text().split()
+    return [int(number) for number in listed]
 
 
 async def child(pid: int, name: str) -> int:

@@ -182,5 +182,7 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     # A zombie that its new parent has not collected yet is no longer a process for anybody.
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it has just been collected, or this system has no /proc
+        return not Path("/proc/self").exists()

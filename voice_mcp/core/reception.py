@@ -14,7 +14,7 @@ from voice_mcp.codecs.whole import WholeFileDecoder
 from voice_mcp.core.timeline import Run, expected_seconds, spoken_chars
 from voice_mcp.core.words import Words
 from voice_mcp.errors import CodecError, EngineError
-from voice_mcp.playback.jitter import Jitter
+from voice_mcp.playback.jitter import BURST_S, Jitter
 from voice_mcp.protocols import Decoder, SpeechStream
 from voice_mcp.types import PcmFormat, WordMark
 
@@ -57,7 +57,8 @@ class Reception:
     opening: bytes = b""
     """The first ``OPENING_S`` seconds from there on, as far as they have come."""
     jitter: Jitter = field(default_factory=Jitter)
-    """How evenly it comes, judged until ``LEAD_S`` seconds are ahead of the ear."""
+    """How evenly it comes, judged until ``LEAD_S`` seconds are ahead of the ear, and only while it is read: where the
+    sentences before are still to be heard, the ear sets the pace from the first frame on."""
     decode_s: float = 0.0
     decode_errors: int = 0
     size_bytes: int = 0
@@ -101,21 +102,21 @@ class Reception:
         missing = fmt.frames_in(OPENING_S) * fmt.frame_bytes - len(self.opening)
         self.opening += frames[:missing]
 
-    def took(self, frames: bytes, fmt: PcmFormat, now_s: float) -> None:
-        """These frames came just now."""
+    def took(self, frames: bytes, fmt: PcmFormat, now_s: float, *, unread_s: float = 0.0) -> None:
+        """These frames came just now; for ``unread_s`` of the time before nobody took any."""
         self.format = fmt
         count = fmt.frames(len(frames))
         self.frames += count
         if len(self.opening) < fmt.frames_in(OPENING_S) * fmt.frame_bytes:
             self._remember_opening(frames, fmt)
-        self.came(fmt.seconds(count), now_s)
+        self.came(fmt.seconds(count), now_s, unread_s=unread_s)
 
-    def came(self, audio_s: float, now_s: float) -> None:
-        """So many seconds of frames came just now."""
+    def came(self, audio_s: float, now_s: float, *, unread_s: float = 0.0) -> None:
+        """So many seconds of frames came just now; for ``unread_s`` of the time before nobody took any."""
         if self.frame_s is None:
             self.frame_s, self.opening_s = now_s, audio_s
         if not self.ahead:
-            self.jitter.add(audio_s, now_s)
+            self.jitter.add(audio_s, now_s, excused_s=unread_s if unread_s > BURST_S else 0.0)
             self.ahead = self.seconds - self.opening_s - (now_s - self.frame_s) > LEAD_S
 
     @property
@@ -152,6 +153,7 @@ class Receiver:
         self._clock = clock
         self._on_first_byte = on_first_byte
         self._streaming = streaming
+        self._unread_s = 0.0  # since the frames before were given out
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """Whole frames, in order.
@@ -169,7 +171,9 @@ class Receiver:
             block: bytes | None = head
             while block is not None:
                 if frames := self._timed(decoder, block):
-                    yield self._count(frames, decoder)
+                    counted, given_s = self._count(frames, decoder), self._clock.now()
+                    yield counted
+                    self._unread_s = self._clock.now() - given_s
                 block = await anext(blocks, None)
                 reception.size_bytes += len(block or b"")
             began_s = self._clock.now()
@@ -215,7 +219,7 @@ class Receiver:
         assert fmt is not None
         if fmt.channels > MOST_CHANNELS:
             frames, fmt = downmix(frames, fmt.channels), PcmFormat(fmt.rate_hz, 1)
-        reception.took(frames, fmt, self._clock.now())
+        reception.took(frames, fmt, self._clock.now(), unread_s=self._unread_s)
         if reception.seconds > reception.most_s:
             raise EngineError(
                 f"{self._stream.engine} sent {reception.seconds:.0f} s of audio for {len(reception.text)} characters."

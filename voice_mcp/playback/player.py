@@ -102,6 +102,7 @@ class Player:
         self._buffered_bytes = 0
         self._finished = False
         self._resting = self._renewed = False
+        self._broke_off = False  # and sound has not gone on since
         self._heard_sound = False
         self._position_mark = 0
         self._position_step = max(1, fmt.frames_in(0.04))
@@ -148,6 +149,8 @@ class Player:
         if data and not self._finished and self.state not in (PlayerState.STOPPING, PlayerState.ENDED):
             self._jitter.add(self._fmt.seconds(self._fmt.frames(len(data))), now_s, excused_s=self._excused_s())
             self._resting = self._renewed = False
+            if self.state is PlayerState.PLAYING:
+                self._broke_off = False  # it begins anew in time: a gap after this one is another matter
             self._chunks.append(memoryview(data))
             self._buffered_bytes += len(data)
             self._held_then_s = self._fmt.seconds(self.buffered_frames)
@@ -167,8 +170,8 @@ class Player:
         self._resting = True
 
     def renew(self) -> None:
-        """The source begins anew: how late its next frames are says nothing of those after them."""
-        self._renewed = True
+        """The source broke off and begins anew: how late its next frames are says nothing of those after them."""
+        self._renewed = self._broke_off = True
 
     def finish(self) -> None:
         """No more frames will come: play what is held, then end."""
@@ -261,8 +264,10 @@ class Player:
 
     def _count_gap(self) -> None:
         """Only when sound goes on: silence with nothing after it was the end, not a gap between two sounds."""
-        self._start_frames = self._rebuffer_frames  # whoever was late once need not be in time after a pause
-        self._rebuffer_s *= 2
+        if not self._came_evenly:
+            self._start_frames = self._rebuffer_frames  # whoever was late once need not be in time after a pause
+            self._rebuffer_s *= 2
+        self._broke_off = False
         self.underruns += 1
         self.inserted_silence_frames += self.silent_frames
         self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=self.silent_frames)
@@ -297,7 +302,12 @@ class Player:
     def _rebuffer_frames(self) -> int:
         """Frames to collect after a gap, by what is known of the source by now."""
         measured = self._fmt.frames_in(self._jitter.reserve_for(RUN_S)) + self._least_frames
-        return self._bounded(max(self._fmt.frames_in(self._rebuffer_s), measured))
+        return self._bounded(measured if self._came_evenly else max(self._fmt.frames_in(self._rebuffer_s), measured))
+
+    @property
+    def _came_evenly(self) -> bool:
+        """Whether it was a break of the source that made this gap, and nothing worse is known of it."""
+        return self._broke_off and self._jitter.pace is not None
 
     def _bounded(self, wanted_frames: int) -> int:
         return min(max(wanted_frames, self._least_frames), self._most_frames)
