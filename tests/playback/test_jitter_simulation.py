@@ -55,7 +55,7 @@ class Ear:
         while self.now_s < until_s and self.player.state is not PlayerState.ENDED:
             self._block += 1
             self._receive()
-            self.player.render(self._out)
+            self.player.render(self._out, self.now_s)
             self._note()
         return self
 
@@ -243,3 +243,16 @@ def test_the_levels_told_afterwards_are_those_there_were() -> None:
     assert FMT.seconds(round(fast.buffer_mean_frames)) == pytest.approx(DEFAULTS.most_s, abs=0.1)
     assert FMT.seconds(round(slow.buffer_mean_frames)) == pytest.approx(DEFAULTS.most_s / 2, abs=0.1)
     assert slow.buffer_least_frames < PERIOD_FRAMES
+
+
+@pytest.mark.parametrize("phase", range(20))
+def test_whenever_the_first_block_comes_sound_starts_within_two_periods_and_does_not_run_dry(phase: int) -> None:
+    first_s, dice = 0.01 + phase * 0.0005, Random(phase)
+    # 20 ms each 10 ms, give or take 3: the least that a source this even can start with.
+    waits_s = chain([first_s], (max(0.0, 0.01 + dice.uniform(-0.003, 0.003)) for _ in range(200)))
+    ear = Ear(waits_s, chunk_bytes=960, policy=BufferPolicy(start_s=0.016, rebuffer_s=0.3))
+    while not ear.player.played_frames:
+        ear.listen(0.01)
+
+    assert ear.now_s - first_s <= 0.02
+    assert ear.listen(3).gaps == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -40,10 +41,10 @@ def level(frames: int, value: int = LOUD) -> bytes:
     return packed([value] * frames)
 
 
-def heard(player: Player, frames: int, fmt: PcmFormat = MONO) -> list[int]:
+def heard(player: Player, frames: int, fmt: PcmFormat = MONO, now_s: float = inf) -> list[int]:
     """The samples of one block."""
     block = bytearray(b"\x55" * (frames * fmt.frame_bytes))  # whatever the device left there last time
-    player.render(memoryview(block))
+    player.render(memoryview(block), now_s)
     return list(array("h", bytes(block)))
 
 
@@ -580,6 +581,17 @@ def test_sound_never_starts_with_less_than_the_device_takes_at_once() -> None:
     player.push(level(GAP_FADE_FRAMES), AT_ONCE)
     assert heard(player, 160) == [LOUD] * 160
     assert player.drain_frames == 640
+
+
+def test_sound_starts_when_it_lasts_until_the_source_has_sent_more() -> None:
+    def started(now_s: float) -> bool:
+        player = Player(MONO, BufferPolicy(start_s=0.015))
+        player.fit_to_device(period_frames=80, latency_frames=0)
+        player.push(level(160), 1.0)  # lasts for this period of 10 ms, and not for a fade in the next
+        return any(heard(player, 80, now_s=now_s))
+
+    assert not started(1.004)
+    assert started(1.006)
 
 
 @pytest.mark.parametrize("period", [160, 4000])

@@ -11,8 +11,8 @@ from voice_mcp.protocols import SpeechEngine
 
 SLOW_PACE = 1.1
 """Times real time: what comes no faster than this never gets ahead, so that any hiccup would be a gap."""
-LEAST_PREBUFFER_S = 0.02
-"""Two periods of the device."""
+LEAST_PREBUFFER_S = 0.01
+"""A period of the device; the player itself waits for as much as the device takes at once."""
 RESERVE_FACTOR = 1.25
 """So many times what was needed before is collected: the next call may be a little worse."""
 FORGETTING = 0.8

@@ -18,6 +18,8 @@ HELD_BACK_S = 0.010
 OPENING_S = 0.020
 """What the first sound of an utterance can begin with (docs/adr/0011): of that nothing is held back. Whoever breaks off
 this early leaves the player dry, which fades by itself."""
+OPENING_SHARE = 8
+"""Of an eighth of what follows the opening the player can be deprived while it has so little in hand."""
 
 
 class Splice:
@@ -67,8 +69,13 @@ class Splice:
             self._held = self._held[:held_from] + joined + self._held[held_from + covered :]
         self._held += fresh[covered:]
         held_frames = self._fmt.frames(len(self._held))
-        beyond_opening = max(0, self._passed + held_frames - self._opening_frames)
-        return self._pass_on(max(0, held_frames - min(self._most_held_frames, beyond_opening)))
+        return self._pass_on(max(0, held_frames - self._held_back(self._passed + held_frames)))
+
+    def _held_back(self, came: int) -> int:
+        """How many of ``came`` frames are held back."""
+        if not self._opening_frames:
+            return self._most_held_frames
+        return min(self._most_held_frames, max(0, came - self._opening_frames) // OPENING_SHARE)
 
     def end(self) -> bytes:
         """No more will come, and that is right: what was held back."""

@@ -220,7 +220,7 @@ class Output:
             if player is None or not awake:
                 out[:] = bytes(len(out))
             else:
-                player.render(out)
+                player.render(out, self._last_pull_s)
                 self._collect(player, self._last_pull_s)
 
     def take(self, most_bytes: int, timeout_s: float) -> bytes:

@@ -63,7 +63,7 @@ class BufferPolicy:
     """How much is collected before sound starts, and after the buffer ran dry."""
 
     start_s: float = 0.04
-    """Seconds of audio to hold before the first frame leaves."""
+    """Seconds of audio to hold before the first frame leaves, and that the source may let pass before more comes."""
     rebuffer_s: float = 0.3
     """Seconds to hold after the first gap, at least; doubled for each further one."""
     most_s: float = 2.0
@@ -88,11 +88,13 @@ class Player:
         self._fmt = fmt
         self._most_frames = max(1, fmt.frames_in(policy.most_s))
         self._least_frames = 1
+        self._start_s = policy.start_s
         self._start_frames = self._bounded(fmt.frames_in(policy.start_s))
         self._rebuffer_s = policy.rebuffer_s
         self._full_s = FULL_SHARE * policy.most_s
         self._jitter = Jitter()
         self._held_then_s = 0.0  # after the last arrival
+        self._last_arrival_s = 0.0
         self._levels = Levels()
         self._gap_fade_frames = fmt.frames_in(GAP_FADE_S)
         self._stop_fade_frames = fmt.frames_in(STOP_FADE_S)
@@ -154,6 +156,7 @@ class Player:
             self._chunks.append(memoryview(data))
             self._buffered_bytes += len(data)
             self._held_then_s = self._fmt.seconds(self.buffered_frames)
+            self._last_arrival_s = now_s
 
     def fit_to_device(self, period_frames: int, latency_frames: int) -> None:
         """The device is open: it takes ``period_frames`` at a time, and holds ``latency_frames`` of what it took.
@@ -209,13 +212,17 @@ class Player:
             self._emit(PlaybackEventType.UNDERRUN, 0, gap_frames=gap_frames)
             self._emit(PlaybackEventType.RESUMED, 0, gap_frames=gap_frames)
 
-    def render(self, out: memoryview) -> None:
+    def render(self, out: memoryview, now_s: float = math.inf) -> None:
         """Fill ``out`` with the next frames, and with silence where there are none.
 
         Shapes: ``out`` is a writable view of bytes, a whole number of frames long.
+
+        Args:
+            out: Where to.
+            now_s: When, on the clock of ``push``.
         """
         wanted = len(out) // self._fmt.frame_bytes
-        if self.state in (PlayerState.FILLING, PlayerState.DRY) and self._may_start():
+        if self.state in (PlayerState.FILLING, PlayerState.DRY) and self._may_start(wanted, now_s):
             self._start()
         filled = 0
         if self.state is PlayerState.PLAYING:
@@ -246,11 +253,20 @@ class Player:
 
     # --- decisions ---------------------------------------------------------------------------------------------
 
-    def _may_start(self) -> bool:
+    def _may_start(self, wanted: int, now_s: float) -> bool:
         if self._finished or (self._resting and (self._chunks or self.state is PlayerState.DRY)):
             return True
-        needed = self._start_frames if self.state is PlayerState.FILLING else self._rebuffer_frames
-        return self.buffered_frames >= needed
+        if self.state is PlayerState.DRY:
+            return self.buffered_frames >= self._rebuffer_frames
+        return self.buffered_frames >= self._start_frames and self._lasts(wanted, now_s)
+
+    def _lasts(self, wanted: int, now_s: float) -> bool:
+        """Whether blocks can be filled until the source, as late as it is taken to be, has sent more.
+
+        What it is known to need may have come just before the device asks, or a whole block before.
+        """
+        blocks = max(0, self.buffered_frames - self._gap_fade_frames) // wanted
+        return self._last_arrival_s + self._start_s <= now_s + blocks * self._fmt.seconds(wanted)
 
     def _start(self) -> None:
         if self.state is PlayerState.FILLING:
