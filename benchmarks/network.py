@@ -23,6 +23,8 @@ from tests.support.pattern import FRAMES_PER_CHARACTER
 from tests.support.pulse import PulseCard
 from tests.support.weather import HOTEL, LAN, MOBILE_4G, Profile, cut, hang, outage, slower_than
 
+CLEAN_MESSAGES = 21
+"""So many that their median is one: how soon sound begins hangs on where in its period the device is."""
 SPEECH_S, QUICK_SPEECH_S = 10, 5
 """How long a message is."""
 SLOW_S, QUICK_SLOW_S = 60, 15
@@ -76,7 +78,7 @@ class _Bench:
 
     async def weather(self) -> list[Figure]:
         """Clean, 4G and the hotel."""
-        clean = await self._run(self._spoken("clean PCM", LAN))
+        clean = await self._run(self._spoken("clean PCM", LAN, CLEAN_MESSAGES))
         mine = clean[0]
         first_ms = 1000 * median(mine.first_frames_s) if mine.first_frames_s else math.inf
         figures = [
@@ -204,9 +206,9 @@ class _Bench:
     def _few(self, messages: int) -> int:
         return 1 if self._quick else messages
 
-    def _spoken(self, name: str, profile: Profile) -> Scenario:
+    def _spoken(self, name: str, profile: Profile, messages: int = 5) -> Scenario:
         text = TWO_SENTENCES if self._quick else THREE_SENTENCES
-        return Scenario(name, profile, self._few(5), self._few(2), text)
+        return Scenario(name, profile, self._few(messages), self._few(2), text)
 
     def _one_sentence(
         self,
