@@ -236,7 +236,7 @@ async def test_the_gaps_in_the_recording_are_the_gaps_that_are_reported(
 
 
 async def test_a_fast_server_that_has_to_wait_for_the_ear_is_still_known_as_fast(tmp_path: Path) -> None:
-    env = {"VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_STREAM_MAX_BUFFER": "0.5"}
+    env = {"VOICEMODE_TTS_ENGINE": "openai", "VOICEMODE_STREAM_MAX_BUFFER": "1.0"}
     with SpeechEndpoint(Behaviour(pace=4.0)) as endpoint:
         async with StdioServer(tmp_path, {**env, "VOICEMODE_TTS_BASE_URLS": endpoint.base_url}) as server:
             await server.initialize()
