@@ -282,7 +282,7 @@ def test_a_terminal_shows_the_sentence_that_is_spoken(tmp_path: Path) -> None:
     drawn = on_a_terminal(
         tmp_path / "data", "speak", "Good morning. The second sentence is a longer one.", VOICEMODE_AUDIO_OUTPUT="null"
     )
-    caption, facts = drawn.index("The second sentence is a longer one."), drawn.index("no gaps")
+    caption, facts = drawn.index("The second sentence is a longer one."), drawn.index("first sound after")
     assert caption < facts
     assert "━" in drawn
 
