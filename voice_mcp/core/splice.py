@@ -19,7 +19,8 @@ OPENING_S = 0.020
 """What the first sound of an utterance can begin with (docs/adr/0011): of that nothing is held back. Whoever breaks off
 this early leaves the player dry, which fades by itself."""
 OPENING_SHARE = 8
-"""Of an eighth of what follows the opening the player can be deprived while it has so little in hand."""
+"""After that an eighth of what comes is held back until it is ``HELD_BACK_S``: all of it at once would leave dry the
+player, which has little in hand by then."""
 
 
 class Splice:
